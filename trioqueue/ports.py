@@ -1,0 +1,94 @@
+"""What the worker needs of the world, as protocols: a model, a gateway and a store.
+
+The adapters (postgres/, openrouter/, gateways/) provide them, bootstrap.py wires them, tests provide fakes. Each
+protocol has a conformance suite in tests/ that every provider passes.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+from uuid import UUID
+
+import attrs
+
+from trioqueue.domain.completions import Completion, CompletionRequest
+from trioqueue.domain.errors import TrioqueueError
+from trioqueue.domain.facts import Fact, Verdict
+from trioqueue.domain.logs import LogStep
+from trioqueue.domain.messages import ClaimedMessage, Incarnation
+from trioqueue.domain.sends import OutgoingPart, SendOutcome
+
+
+class Model(Protocol):
+    """A language model that completes chats."""
+
+    async def complete(self, request: CompletionRequest, *, timeout: float) -> Completion:
+        """Make one call, without retries, and say what came of it.
+
+        Faults are returned, never raised. `timeout` bounds the whole call in seconds: connecting, writing, and
+        reading the last byte; a call that takes longer is `Transient` with `timed_out`.
+        """
+
+
+class Gateway(Protocol):
+    """What takes a part over and brings it to the lead."""
+
+    @property
+    def idempotent(self) -> bool:
+        """Whether the same idempotency key twice is one delivery, so that an unknown part may be sent again."""
+
+    async def send(self, part: OutgoingPart, *, timeout: float) -> SendOutcome:
+        """Send one part, once, and say what came of it.
+
+        Faults are returned, never raised. `timeout` bounds the whole exchange in seconds. A time-out, a lost
+        connection or a cancellation after the first byte of the request went out is `Unknown`.
+        """
+
+
+class StoreUnavailable(TrioqueueError):
+    """The store cannot be reached. What was being written may or may not be on disk; telling it again is safe."""
+
+
+@attrs.frozen
+class Rescued:
+    """What a rescue took from dead workers: messages made pending again, and messages made unconfirmed."""
+
+    released: int
+    unconfirmed: int
+
+
+class Store(Protocol):
+    """Where messages are claimed and facts are kept.
+
+    Every method raises `StoreUnavailable` when the store is away.
+    """
+
+    async def claim(self, owner: UUID, count: int) -> Sequence[ClaimedMessage]:
+        """Claim up to `count` due messages for `owner`, in turn among the running runs. Fewer means no more is due."""
+
+    async def commit(self, facts: Sequence[Fact]) -> Sequence[Verdict]:
+        """Write all facts in one transaction, and return what came of each, in the same order.
+
+        When it returns, everything that it calls durable is on disk.
+        """
+
+    async def beat(self, worker: Incarnation) -> None:
+        """Write the heartbeat of a worker, which registers it the first time."""
+
+    async def leave(self, worker: Incarnation) -> None:
+        """Strike a worker off that holds no message any more."""
+
+    async def rescue(self, *, idempotent: bool) -> Rescued:
+        """Take messages from workers whose lease has run out.
+
+        A part under way becomes unknown and its message unconfirmed; where the gateway is `idempotent`, the part is
+        planned again instead.
+        """
+
+    async def skip_old(self, age: float) -> int:
+        """Skip messages of running runs that were due more than `age` seconds ago, and return how many."""
+
+    async def adopt_queued(self) -> int:
+        """Make pending what other programs wrote as `queued`, and return how many."""
+
+    async def pause_run(self, run_id: UUID, step: LogStep, reason: str) -> bool:
+        """Pause a running run and log why; False when it was not running."""
