@@ -1,0 +1,121 @@
+"""What the value of a setting may be, and how it is shown without giving a secret away.
+
+Each rule has its words, so that an error, the reference and the test itself cannot disagree.
+"""
+
+import re
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import unquote, urlsplit
+
+import attrs
+from typed_settings.constants import SECRET_REPR
+
+from trioqueue.domain.phones import is_region
+
+
+@attrs.frozen
+class Rule:
+    """What a setting may be.
+
+    Attributes:
+        words: The rule in words, to follow "allowed is".
+        holds: Whether a value of the setting's type, or of any other, keeps the rule.
+    """
+
+    words: str
+    holds: Callable[[Any], bool]
+
+
+def whole(low: int, high: int) -> Rule:
+    """A whole number from `low` to `high`."""
+    return Rule(f"a whole number from {low} to {high}", lambda value: type(value) is int and low <= value <= high)
+
+
+def seconds(low: float, high: float) -> Rule:
+    """A number of seconds from `low` to `high`."""
+    return Rule(
+        f"a number of seconds from {plain_number(low)} to {plain_number(high)}",
+        lambda value: type(value) in (int, float) and low <= value <= high,
+    )
+
+
+def one_of(kind: type[StrEnum]) -> Rule:
+    """A member of an enumeration."""
+    return Rule(f"one of {', '.join(kind)}", lambda value: isinstance(value, kind))
+
+
+def matching(words: str, pattern: str) -> Rule:
+    """A text that matches the whole of a regular expression."""
+    compiled = re.compile(pattern)
+    return Rule(words, lambda value: isinstance(value, str) and compiled.fullmatch(value) is not None)
+
+
+def plain_number(value: float) -> str:
+    """A finite number without the .0 of a whole one."""
+    return str(int(value)) if value == int(value) else str(value)
+
+
+def _is_http_address(value: object) -> bool:
+    if not isinstance(value, str) or not re.fullmatch(r"https?://[!-~]+", value) or re.search(r"[@?#\\]", value):
+        return False
+    try:
+        parts = urlsplit(value)
+        return bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
+# libpq's grammar of connection URIs: a password may not hold a / and ends at the first @.
+_HOST: Final = r"(?:\[[0-9A-Fa-f:.%]+\]|[^:/?@,\[\]\s]*)(?::[0-9]*)?"
+_DATABASE_URL: Final = (
+    r"postgres(?:ql)?://(?:[^:/@\s]*(?::(?P<password>[^/@\s]*))?@)?"
+    rf"{_HOST}(?:,{_HOST})*(?:/[^?@\s]*)?(?P<query>\?\S*)?"
+)
+
+DATABASE: Final = matching(
+    "a URL such as postgresql://user:password@host:5432/database, "
+    "with the reserved characters of its password percent-encoded",
+    _DATABASE_URL,
+)
+# Anything else is refused by the HTTP client, with an error that repeats the key.
+KEY: Final = matching("1 to 4096 printable ASCII characters without spaces", r"[!-~]{1,4096}")
+# User, password and query may hold a secret, and addresses are shown.
+ADDRESS: Final = Rule("an http:// or https:// URL without user, password, query and fragment", _is_http_address)
+# PostgreSQL keeps names that start with pg_ for itself, and cuts longer ones off.
+SCHEMA: Final = matching(
+    "a name of at most 63 lower-case letters, digits and underscores that starts with no digit and not with pg_",
+    r"(?!pg_)[a-z_][a-z0-9_]{0,62}",
+)
+REGION: Final = Rule(
+    "a region's two letters in capitals, such as BR", lambda value: isinstance(value, str) and is_region(value)
+)
+PATH: Final = Rule("a path", lambda value: isinstance(value, Path) and "\0" not in str(value))
+YES_OR_NO: Final = Rule("true or false", lambda value: isinstance(value, bool))
+
+
+def mask_database_url(url: str) -> str:
+    """The URL with its password, and any parameter that may be a secret, masked; all of it when it is not one."""
+    parts = re.fullmatch(_DATABASE_URL, url)
+    if parts is None:
+        return SECRET_REPR
+    start, end = parts.span("password")
+    query = parts["query"] or ""
+    shown = url.removesuffix(query)
+    if start >= 0:
+        shown = shown[:start] + SECRET_REPR + shown[end:]
+    return shown + "&".join(map(_masked_parameter, query.split("&")))
+
+
+def _masked_parameter(parameter: str) -> str:
+    name, equals, _ = parameter.partition("=")
+    secret = re.search("password|secret|key", unquote(name), re.IGNORECASE)
+    return f"{name}={SECRET_REPR}" if equals and secret else parameter
+
+
+def repeat_refused(value: object) -> str:
+    """A refused value for an error, without what may be a user, a password or a token in an address."""
+    text = re.sub(r"[^\s'\"]*@", f"{SECRET_REPR}@", repr(value)[:200])
+    return re.sub(r"\?[^\s'\"]*", f"?{SECRET_REPR}", text)
