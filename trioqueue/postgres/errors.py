@@ -1,0 +1,93 @@
+"""What may go wrong with the database, in the words of those who have to react.
+
+Callers need to know one thing of an error: whether the same may be tried again later. psycopg's classes follow
+SQLSTATE, which says what happened and not what to do, so the reaction is decided here, once, by class and SQLSTATE.
+libpq gives no SQLSTATE for a failed connection attempt or a lost connection: an OperationalError without one is either.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+import psycopg
+import psycopg.errors
+
+from trioqueue.domain.errors import TrioqueueError
+from trioqueue.ports import StoreUnavailable
+
+
+class DatabaseError(TrioqueueError):
+    """The database refused a statement; the same statement will be refused again."""
+
+
+class DatabaseUnavailable(DatabaseError, StoreUnavailable):
+    """The server cannot be reached, or the connection was lost: try again later, on a new connection."""
+
+
+class DatabaseBusy(DatabaseError, StoreUnavailable):
+    """The server gave the statement up for the sake of others, or of its time limit: the same may succeed later."""
+
+
+class InvalidConninfo(DatabaseError):
+    """The connection string of the database cannot be used."""
+
+
+class PoolClosed(DatabaseError):
+    """A connection was asked of a pool that has been closed."""
+
+
+_AWAY_CLASSES: Final = (
+    "08",  # connection exceptions; also what PgBouncer reports when it cannot reach the server
+    "57P",  # shutdown, crash, start-up, database dropped, idle session ended
+)
+_AWAY: Final = frozenset(
+    {
+        "25006",  # read-only: after a fail-over the connection leads to what is a standby now
+        "25P03",  # idle in transaction for too long: the server closed the connection
+        "25P04",  # transaction took too long: the server closed the connection
+        "53100",  # disk full: nothing can be written until someone makes room
+        "53300",  # too many connections
+    }
+)
+_BUSY_CLASSES: Final = ("40",)  # rolled back: serialization failure, deadlock
+_BUSY: Final = frozenset(
+    {
+        "55P03",  # lock not available within lock_timeout
+        "57014",  # cancelled, which without a cancelled scope means statement_timeout
+    }
+)
+
+
+def is_away(error: psycopg.Error) -> bool:
+    """Whether an error means that the connection is lost or the server is away, rather than the statement wrong."""
+    if error.sqlstate is None:
+        return isinstance(error, psycopg.OperationalError) and not isinstance(error, psycopg.errors.PipelineAborted)
+    return error.sqlstate.startswith(_AWAY_CLASSES) or error.sqlstate in _AWAY
+
+
+def database_error(error: psycopg.Error) -> DatabaseError:
+    """The error to raise for one of psycopg's.
+
+    Its text has the server's first line and SQLSTATE only: the detail that follows quotes rows.
+    """
+    text = f"{error.diag.message_primary} (SQLSTATE {error.sqlstate})" if error.sqlstate else str(error)
+    if is_away(error):
+        return DatabaseUnavailable(f"the database is unavailable: {text}")
+    if error.sqlstate and (error.sqlstate.startswith(_BUSY_CLASSES) or error.sqlstate in _BUSY):
+        return DatabaseBusy(f"the database gave a statement up: {text}")
+    return DatabaseError(f"the database refused a statement: {text}")
+
+
+@asynccontextmanager
+async def translated() -> AsyncIterator[None]:
+    """Turn psycopg's errors that leave the block into `DatabaseError`s.
+
+    Raises:
+        DatabaseUnavailable: The server is away or the connection was lost.
+        DatabaseBusy: The statement was given up; it may succeed later.
+        DatabaseError: The statement was refused.
+    """
+    try:
+        yield
+    except psycopg.Error as error:
+        raise database_error(error) from error
