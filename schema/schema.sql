@@ -1,0 +1,712 @@
+-- The schema as all migrations leave it. Written by scripts/dump-schema; a test holds it equal to the migrations.
+
+CREATE SCHEMA trioqueue;
+
+CREATE TABLE trioqueue.campaign_logs (
+    id bigint NOT NULL,
+    run_id uuid NOT NULL,
+    message_id uuid,
+    lead_id uuid,
+    step_name text NOT NULL,
+    level text NOT NULL,
+    message text NOT NULL,
+    details jsonb,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT campaign_logs_level_check CHECK ((level = ANY (ARRAY['debug'::text, 'info'::text, 'success'::text, 'warning'::text, 'error'::text]))),
+    CONSTRAINT campaign_logs_step_name_check CHECK ((step_name = ANY (ARRAY['INICIALIZAÇÃO'::text, 'GERAÇÃO_IA'::text, 'FRACIONAMENTO'::text, 'ENVIO_WHATSAPP'::text, 'RETRY'::text, 'FINALIZAÇÃO'::text, 'ERRO'::text, 'RATE_LIMIT'::text, 'TIMEOUT'::text, 'CREDITOS_INSUFICIENTES'::text, 'API_KEY_INVALIDA'::text, 'MODELO_INDISPONIVEL'::text, 'INSTANCE_SWITCH'::text])))
+);
+
+COMMENT ON TABLE trioqueue.campaign_logs IS 'What happened, for the people who run campaigns.';
+
+COMMENT ON COLUMN trioqueue.campaign_logs.id IS 'Order of writing.';
+
+COMMENT ON COLUMN trioqueue.campaign_logs.run_id IS 'The run.';
+
+COMMENT ON COLUMN trioqueue.campaign_logs.message_id IS 'The message; null when the row is about the run.';
+
+COMMENT ON COLUMN trioqueue.campaign_logs.lead_id IS 'The lead; null when the row is about the run.';
+
+COMMENT ON COLUMN trioqueue.campaign_logs.step_name IS 'The step, in the words of the front end.';
+
+COMMENT ON COLUMN trioqueue.campaign_logs.level IS 'debug, info, success, warning or error.';
+
+COMMENT ON COLUMN trioqueue.campaign_logs.message IS 'What happened, in English.';
+
+COMMENT ON COLUMN trioqueue.campaign_logs.details IS 'Figures of the step, such as generation_time_ms, tokens_used and model.';
+
+COMMENT ON COLUMN trioqueue.campaign_logs.created_at IS 'When it happened.';
+
+CREATE TABLE trioqueue.campaign_messages (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    run_id uuid NOT NULL,
+    lead_id uuid NOT NULL,
+    phone_number text,
+    phone_normalized text,
+    status text DEFAULT 'pending'::text NOT NULL,
+    scheduled_at timestamp with time zone DEFAULT now() NOT NULL,
+    retry_count integer DEFAULT 0 NOT NULL,
+    error_message text,
+    generated_message text,
+    ai_model text,
+    ai_tokens_used integer,
+    ai_generation_time_ms integer,
+    ai_split_time_ms integer,
+    send_time_ms integer,
+    cost_usd numeric(14,8),
+    conversation_id uuid,
+    provider_message_id text,
+    sent_at timestamp with time zone,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    claimed_by uuid,
+    claimed_at timestamp with time zone,
+    claim_fence bigint DEFAULT 0 NOT NULL,
+    CONSTRAINT campaign_messages_ai_generation_time_ms_check CHECK ((ai_generation_time_ms >= 0)),
+    CONSTRAINT campaign_messages_ai_split_time_ms_check CHECK ((ai_split_time_ms >= 0)),
+    CONSTRAINT campaign_messages_ai_tokens_used_check CHECK ((ai_tokens_used >= 0)),
+    CONSTRAINT campaign_messages_check CHECK (((status = ANY (ARRAY['generating'::text, 'sending'::text])) = (claimed_by IS NOT NULL))),
+    CONSTRAINT campaign_messages_check1 CHECK (((claimed_by IS NULL) = (claimed_at IS NULL))),
+    CONSTRAINT campaign_messages_check2 CHECK (((status <> ALL (ARRAY['sending'::text, 'sent'::text, 'unconfirmed'::text])) OR (generated_message IS NOT NULL))),
+    CONSTRAINT campaign_messages_check3 CHECK (((status <> ALL (ARRAY['sent'::text, 'replied'::text])) OR (sent_at IS NOT NULL))),
+    CONSTRAINT campaign_messages_claim_fence_check CHECK ((claim_fence >= 0)),
+    CONSTRAINT campaign_messages_cost_usd_check CHECK ((cost_usd >= (0)::numeric)),
+    CONSTRAINT campaign_messages_generated_message_check CHECK ((generated_message <> ''::text)),
+    CONSTRAINT campaign_messages_retry_count_check CHECK (((retry_count >= 0) AND (retry_count <= 3))),
+    CONSTRAINT campaign_messages_send_time_ms_check CHECK ((send_time_ms >= 0)),
+    CONSTRAINT campaign_messages_status_check CHECK ((status = ANY (ARRAY['queued'::text, 'pending'::text, 'generating'::text, 'sending'::text, 'sent'::text, 'failed'::text, 'skipped'::text, 'unconfirmed'::text, 'replied'::text])))
+)
+WITH (fillfactor='70', autovacuum_vacuum_scale_factor='0.01', autovacuum_vacuum_cost_delay='0', autovacuum_analyze_scale_factor='0.02');
+
+COMMENT ON TABLE trioqueue.campaign_messages IS 'One message to one lead in one run; see docs/states.md for its states.';
+
+COMMENT ON COLUMN trioqueue.campaign_messages.id IS 'The message.';
+
+COMMENT ON COLUMN trioqueue.campaign_messages.run_id IS 'The run.';
+
+COMMENT ON COLUMN trioqueue.campaign_messages.lead_id IS 'The lead.';
+
+COMMENT ON COLUMN trioqueue.campaign_messages.phone_number IS 'Phone number as it was entered.';
+
+COMMENT ON COLUMN trioqueue.campaign_messages.phone_normalized IS 'Phone number in E.164.';
+
+COMMENT ON COLUMN trioqueue.campaign_messages.status IS 'pending, generating, sending, sent, failed, skipped, unconfirmed or replied; queued is read as pending.';
+
+COMMENT ON COLUMN trioqueue.campaign_messages.scheduled_at IS 'When it is due.';
+
+COMMENT ON COLUMN trioqueue.campaign_messages.retry_count IS 'Requeues so far, at most 3.';
+
+COMMENT ON COLUMN trioqueue.campaign_messages.error_message IS 'What went wrong last.';
+
+COMMENT ON COLUMN trioqueue.campaign_messages.generated_message IS 'The text, stored as soon as it is paid for.';
+
+COMMENT ON COLUMN trioqueue.campaign_messages.ai_model IS 'The model that wrote it, as its answer says.';
+
+COMMENT ON COLUMN trioqueue.campaign_messages.ai_tokens_used IS 'Tokens of all calls for it, failed ones too.';
+
+COMMENT ON COLUMN trioqueue.campaign_messages.ai_generation_time_ms IS 'Milliseconds from the first call to the text, waits included.';
+
+COMMENT ON COLUMN trioqueue.campaign_messages.ai_split_time_ms IS 'Milliseconds that the splitting took.';
+
+COMMENT ON COLUMN trioqueue.campaign_messages.send_time_ms IS 'Milliseconds that the gateway''s answers took, all parts together.';
+
+COMMENT ON COLUMN trioqueue.campaign_messages.cost_usd IS 'Price of all calls for it in US dollars.';
+
+COMMENT ON COLUMN trioqueue.campaign_messages.conversation_id IS 'Where it is sent to.';
+
+COMMENT ON COLUMN trioqueue.campaign_messages.provider_message_id IS 'The gateway''s id of the last part sent.';
+
+COMMENT ON COLUMN trioqueue.campaign_messages.sent_at IS 'When its last part was accepted.';
+
+COMMENT ON COLUMN trioqueue.campaign_messages.created_at IS 'When the row was made.';
+
+COMMENT ON COLUMN trioqueue.campaign_messages.updated_at IS 'When the row was last changed.';
+
+COMMENT ON COLUMN trioqueue.campaign_messages.claimed_by IS 'Incarnation of the worker that holds it; null unless generating or sending.';
+
+COMMENT ON COLUMN trioqueue.campaign_messages.claimed_at IS 'Since when it is held.';
+
+COMMENT ON COLUMN trioqueue.campaign_messages.claim_fence IS 'Grows with every claim; a write that names an earlier one changes nothing.';
+
+CREATE TABLE trioqueue.campaign_runs (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    config_id uuid NOT NULL,
+    status text DEFAULT 'running'::text NOT NULL,
+    run_date date DEFAULT CURRENT_DATE NOT NULL,
+    leads_total integer DEFAULT 0 NOT NULL,
+    leads_processed integer DEFAULT 0 NOT NULL,
+    leads_success integer DEFAULT 0 NOT NULL,
+    leads_failed integer DEFAULT 0 NOT NULL,
+    leads_skipped integer DEFAULT 0 NOT NULL,
+    started_at timestamp with time zone DEFAULT now() NOT NULL,
+    paused_at timestamp with time zone,
+    completed_at timestamp with time zone,
+    error_message text,
+    CONSTRAINT campaign_runs_check CHECK ((leads_processed >= ((leads_success + leads_failed) + leads_skipped))),
+    CONSTRAINT campaign_runs_check1 CHECK (((status = 'paused'::text) = (paused_at IS NOT NULL))),
+    CONSTRAINT campaign_runs_check2 CHECK (((status <> 'completed'::text) OR (completed_at IS NOT NULL))),
+    CONSTRAINT campaign_runs_leads_failed_check CHECK ((leads_failed >= 0)),
+    CONSTRAINT campaign_runs_leads_skipped_check CHECK ((leads_skipped >= 0)),
+    CONSTRAINT campaign_runs_leads_success_check CHECK ((leads_success >= 0)),
+    CONSTRAINT campaign_runs_leads_total_check CHECK ((leads_total >= 0)),
+    CONSTRAINT campaign_runs_status_check CHECK ((status = ANY (ARRAY['running'::text, 'paused'::text, 'completed'::text, 'cancelled'::text, 'failed'::text])))
+)
+WITH (fillfactor='50');
+
+COMMENT ON TABLE trioqueue.campaign_runs IS 'One sending of a campaign. Its counters are exact at every commit.';
+
+COMMENT ON COLUMN trioqueue.campaign_runs.id IS 'The run.';
+
+COMMENT ON COLUMN trioqueue.campaign_runs.config_id IS 'The campaign.';
+
+COMMENT ON COLUMN trioqueue.campaign_runs.status IS 'running, paused, completed, cancelled or failed; see docs/states.md.';
+
+COMMENT ON COLUMN trioqueue.campaign_runs.run_date IS 'Day of the run.';
+
+COMMENT ON COLUMN trioqueue.campaign_runs.leads_total IS 'Messages of the run.';
+
+COMMENT ON COLUMN trioqueue.campaign_runs.leads_processed IS 'Messages sent, failed, skipped or unconfirmed.';
+
+COMMENT ON COLUMN trioqueue.campaign_runs.leads_success IS 'Messages sent.';
+
+COMMENT ON COLUMN trioqueue.campaign_runs.leads_failed IS 'Messages failed for good.';
+
+COMMENT ON COLUMN trioqueue.campaign_runs.leads_skipped IS 'Messages skipped.';
+
+COMMENT ON COLUMN trioqueue.campaign_runs.started_at IS 'When the run was started.';
+
+COMMENT ON COLUMN trioqueue.campaign_runs.paused_at IS 'Since when it is paused; null unless it is.';
+
+COMMENT ON COLUMN trioqueue.campaign_runs.completed_at IS 'When its last message was processed.';
+
+COMMENT ON COLUMN trioqueue.campaign_runs.error_message IS 'Why it is paused or failed.';
+
+CREATE FUNCTION trioqueue.complete_campaign_runs(p_run_ids uuid[]) RETURNS SETOF uuid
+    LANGUAGE sql
+    SET search_path TO 'trioqueue', 'pg_temp'
+    BEGIN ATOMIC
+ WITH completed AS (
+          UPDATE trioqueue.campaign_runs r SET status = 'completed'::text, completed_at = now(), error_message = NULL::text
+           WHERE ((r.id = ANY (complete_campaign_runs.p_run_ids)) AND (r.status = 'running'::text) AND (NOT (EXISTS ( SELECT
+                    FROM trioqueue.campaign_messages m
+                   WHERE ((m.run_id = r.id) AND (m.status = 'pending'::text))))) AND (NOT (EXISTS ( SELECT
+                    FROM trioqueue.campaign_messages m
+                   WHERE ((m.run_id = r.id) AND (m.status = ANY (ARRAY['generating'::text, 'sending'::text])))))) AND (NOT (EXISTS ( SELECT
+                    FROM trioqueue.campaign_messages m
+                   WHERE ((m.run_id = r.id) AND (m.status = 'queued'::text))))))
+           RETURNING r.id,
+             r.leads_total,
+             r.leads_processed,
+             r.leads_success,
+             r.leads_failed,
+             r.leads_skipped
+         ), logged AS (
+          INSERT INTO trioqueue.campaign_logs (run_id, step_name, level, message, details)  SELECT c_1.id,
+                     'FINALIZAÇÃO',
+                     'success',
+                     'run completed',
+                     jsonb_build_object('leads_total', c_1.leads_total, 'leads_processed', c_1.leads_processed, 'leads_success', c_1.leads_success, 'leads_failed', c_1.leads_failed, 'leads_skipped', c_1.leads_skipped) AS jsonb_build_object
+                    FROM completed c_1
+         )
+  SELECT c.id
+    FROM completed c;
+END;
+
+COMMENT ON FUNCTION trioqueue.complete_campaign_runs(p_run_ids uuid[]) IS 'Completes those of the runs that have no open message, and logs it; returns them.';
+
+CREATE FUNCTION trioqueue.count_campaign_messages(p_run_ids uuid[], p_statuses text[], p_sign integer DEFAULT 1) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'trioqueue', 'pg_temp'
+    AS $$
+begin
+  -- Rows are locked in one order by everyone, so that two workers that finish messages of the same two runs wait
+  -- for each other instead of in a circle.
+  perform from campaign_runs r where r.id = any (p_run_ids) order by r.id for no key update;
+
+  update campaign_runs r
+  set leads_processed = r.leads_processed + p_sign * c.processed,
+      leads_success = r.leads_success + p_sign * c.success,
+      leads_failed = r.leads_failed + p_sign * c.failed,
+      leads_skipped = r.leads_skipped + p_sign * c.skipped
+  from (
+    select u.run_id,
+      count(*) as processed,
+      count(*) filter (where u.status = 'sent') as success,
+      count(*) filter (where u.status = 'failed') as failed,
+      count(*) filter (where u.status = 'skipped') as skipped
+    from unnest(p_run_ids, p_statuses) as u (run_id, status)
+    group by u.run_id
+  ) c
+  where r.id = c.run_id;
+end;
+$$;
+
+COMMENT ON FUNCTION trioqueue.count_campaign_messages(p_run_ids uuid[], p_statuses text[], p_sign integer) IS 'Adds processed messages (or takes them away, with sign -1) to the counters of their runs.';
+
+CREATE FUNCTION trioqueue.finish_campaign_messages(p_rows jsonb) RETURNS SETOF uuid
+    LANGUAGE plpgsql
+    SET search_path TO 'trioqueue', 'pg_temp'
+    AS $$
+declare
+  v_message_ids uuid[];
+  v_run_ids uuid[];
+  v_statuses text[];
+begin
+  with finished as (
+    update campaign_messages m
+    set status = r.status,
+        error_message = r.error_message,
+        provider_message_id = coalesce(r.provider_message_id, m.provider_message_id),
+        sent_at = case when r.status = 'sent' then now() end,
+        ai_tokens_used = coalesce(r.tokens, m.ai_tokens_used),
+        cost_usd = coalesce(r.cost_usd, m.cost_usd),
+        claimed_by = null,
+        claimed_at = null,
+        updated_at = now()
+    from jsonb_to_recordset(p_rows) as r (message_id uuid, owner uuid, fence bigint, status text, error_message text,
+                                          provider_message_id text, tokens integer, cost_usd numeric)
+    where m.id = r.message_id
+      and m.claimed_by = r.owner
+      and m.claim_fence = r.fence
+      and (m.status = 'sending' or (m.status = 'generating' and r.status in ('failed', 'skipped')))
+    returning m.id, m.run_id, m.status
+  )
+  select array_agg(f.id), array_agg(f.run_id), array_agg(f.status)
+  into v_message_ids, v_run_ids, v_statuses
+  from finished f;
+
+  if v_message_ids is not null then
+    perform count_campaign_messages(v_run_ids, v_statuses);
+    -- A statement of its own: its snapshot is taken after the runs' rows were locked, so the last of two workers
+    -- to finish sees what the other has committed.
+    perform complete_campaign_runs(v_run_ids);
+  end if;
+  return query select unnest(v_message_ids);
+end;
+$$;
+
+COMMENT ON FUNCTION trioqueue.finish_campaign_messages(p_rows jsonb) IS 'Moves held messages to a final state, counts them and completes their runs; returns those that were still held.';
+
+CREATE TABLE trioqueue.leads (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    workspace_id uuid NOT NULL,
+    client_name text,
+    company text,
+    primary_email text,
+    primary_phone text,
+    phone_normalized text,
+    primary_website text,
+    deal_value numeric(14,2),
+    tags text[] DEFAULT '{}'::text[] NOT NULL,
+    custom_fields jsonb DEFAULT '{}'::jsonb NOT NULL,
+    status text DEFAULT 'active'::text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT leads_custom_fields_check CHECK ((jsonb_typeof(custom_fields) = 'object'::text)),
+    CONSTRAINT leads_phone_normalized_check CHECK ((phone_normalized ~ '^\+[1-9][0-9]{6,14}$'::text))
+);
+
+COMMENT ON TABLE trioqueue.leads IS 'People that campaigns write to. One row a workspace and phone number.';
+
+COMMENT ON COLUMN trioqueue.leads.id IS 'The lead.';
+
+COMMENT ON COLUMN trioqueue.leads.workspace_id IS 'The tenant that the lead belongs to.';
+
+COMMENT ON COLUMN trioqueue.leads.client_name IS 'Name of the person.';
+
+COMMENT ON COLUMN trioqueue.leads.company IS 'Name of the company.';
+
+COMMENT ON COLUMN trioqueue.leads.primary_email IS 'E-mail address, not validated.';
+
+COMMENT ON COLUMN trioqueue.leads.primary_phone IS 'Phone number as it was entered.';
+
+COMMENT ON COLUMN trioqueue.leads.phone_normalized IS 'Phone number in E.164, such as +5511987654321.';
+
+COMMENT ON COLUMN trioqueue.leads.primary_website IS 'Web site as it was entered.';
+
+COMMENT ON COLUMN trioqueue.leads.deal_value IS 'Value of the deal in the workspace''s currency.';
+
+COMMENT ON COLUMN trioqueue.leads.tags IS 'Labels of the CRM.';
+
+COMMENT ON COLUMN trioqueue.leads.custom_fields IS 'Any other facts: an object of name and value.';
+
+COMMENT ON COLUMN trioqueue.leads.status IS 'The CRM''s own state of the lead; trioqueue does not read it.';
+
+COMMENT ON COLUMN trioqueue.leads.created_at IS 'When the row was made.';
+
+COMMENT ON COLUMN trioqueue.leads.updated_at IS 'When the row was last changed by an import.';
+
+CREATE FUNCTION trioqueue.get_leads_full_context(p_lead_ids uuid[]) RETURNS TABLE(lead_id uuid, context jsonb)
+    LANGUAGE sql STABLE
+    SET search_path TO 'trioqueue', 'pg_temp'
+    BEGIN ATOMIC
+ SELECT l.id,
+     jsonb_strip_nulls(jsonb_build_object('client_name', l.client_name, 'company', l.company, 'primary_email', l.primary_email, 'primary_phone', l.primary_phone, 'primary_website', l.primary_website, 'deal_value', l.deal_value, 'tags',
+         CASE
+             WHEN (l.tags <> '{}'::text[]) THEN to_jsonb(l.tags)
+             ELSE NULL::jsonb
+         END, 'custom_fields',
+         CASE
+             WHEN (l.custom_fields <> '{}'::jsonb) THEN l.custom_fields
+             ELSE NULL::jsonb
+         END)) AS jsonb_strip_nulls
+    FROM trioqueue.leads l
+   WHERE (l.id = ANY (get_leads_full_context.p_lead_ids));
+END;
+
+COMMENT ON FUNCTION trioqueue.get_leads_full_context(p_lead_ids uuid[]) IS 'Contexts of many leads in one query; a lead named twice comes once.';
+
+CREATE FUNCTION trioqueue.get_lead_full_context(p_lead_id uuid) RETURNS jsonb
+    LANGUAGE sql STABLE
+    SET search_path TO 'trioqueue', 'pg_temp'
+    BEGIN ATOMIC
+ SELECT c.context
+    FROM trioqueue.get_leads_full_context(ARRAY[get_lead_full_context.p_lead_id]) c(lead_id, context);
+END;
+
+COMMENT ON FUNCTION trioqueue.get_lead_full_context(p_lead_id uuid) IS 'Context of one lead, null when there is none.';
+
+CREATE FUNCTION trioqueue.mark_old_campaign_messages_as_skipped(p_one_hour_ago timestamp with time zone) RETURNS integer
+    LANGUAGE plpgsql
+    SET search_path TO 'trioqueue', 'pg_temp'
+    AS $$
+declare
+  v_run_ids uuid[];
+  v_statuses text[];
+begin
+  with old as materialized (
+    select m.id
+    from campaign_runs r
+    cross join lateral (
+      select m.id
+      from campaign_messages m
+      where m.run_id = r.id and m.status = 'pending' and m.scheduled_at < p_one_hour_ago
+      for update of m skip locked
+    ) m
+    where r.status = 'running'
+  ), skipped as (
+    update campaign_messages m
+    set status = 'skipped', error_message = 'due too long ago', updated_at = now()
+    where m.id = any (array(select o.id from old o))
+    returning m.run_id, m.status
+  ), logged as (
+    insert into campaign_logs (run_id, step_name, level, message, details)
+    select s.run_id, 'FINALIZAÇÃO', 'warning', 'old messages skipped',
+      jsonb_build_object('skipped', count(*), 'due_before', p_one_hour_ago)
+    from skipped s
+    group by s.run_id
+  )
+  select array_agg(s.run_id), array_agg(s.status) into v_run_ids, v_statuses from skipped s;
+
+  if v_run_ids is null then
+    return 0;
+  end if;
+  perform count_campaign_messages(v_run_ids, v_statuses);
+  perform complete_campaign_runs(v_run_ids);
+  return cardinality(v_run_ids);
+end;
+$$;
+
+COMMENT ON FUNCTION trioqueue.mark_old_campaign_messages_as_skipped(p_one_hour_ago timestamp with time zone) IS 'Skips the pending messages of running runs that were due before the given time; returns how many.';
+
+CREATE FUNCTION trioqueue.rescue_campaign_messages(p_limit integer, p_idempotent boolean) RETURNS TABLE(released integer, unconfirmed integer)
+    LANGUAGE plpgsql
+    SET search_path TO 'trioqueue', 'pg_temp'
+    AS $$
+declare
+  v_message_ids uuid[];
+  v_unknown_ids uuid[];
+  v_run_ids uuid[];
+begin
+  select array_agg(s.id) into v_message_ids
+  from (
+    select m.id
+    from campaign_messages m
+    where m.status in ('generating', 'sending')
+      and not exists (
+        select from workers w where w.incarnation = m.claimed_by and w.beat_at > now() - w.lease)
+    limit p_limit
+    for update of m skip locked
+  ) s;
+  if v_message_ids is null then
+    return query select 0, 0;
+    return;
+  end if;
+
+  -- The parts are read by a statement of its own: its snapshot is taken after the messages were locked, so an
+  -- intent that its worker committed in between is seen. Without that a part under way could be planned again.
+  with interrupted as (
+    update campaign_message_parts p
+    set status = case when p_idempotent then 'planned' else 'unknown' end,
+        error_message = 'the worker died while this part was being sent'
+    where p.message_id = any (v_message_ids) and p.status = 'sending'
+    returning p.message_id, p.status
+  )
+  select array_agg(distinct i.message_id) filter (where i.status = 'unknown') into v_unknown_ids from interrupted i;
+
+  update campaign_messages m
+  set status = case when m.id = any (coalesce(v_unknown_ids, '{}')) then 'unconfirmed' else 'pending' end,
+      error_message = case when m.id = any (coalesce(v_unknown_ids, '{}'))
+        then 'the worker died while a part was being sent' else m.error_message end,
+      claimed_by = null,
+      claimed_at = null,
+      updated_at = now()
+  where m.id = any (v_message_ids);
+
+  if v_unknown_ids is not null then
+    select array_agg(m.run_id) into v_run_ids from campaign_messages m where m.id = any (v_unknown_ids);
+    insert into campaign_logs (run_id, message_id, lead_id, step_name, level, message)
+    select m.run_id, m.id, m.lead_id, 'ERRO', 'error', 'the worker died while a part was being sent'
+    from campaign_messages m where m.id = any (v_unknown_ids);
+    perform count_campaign_messages(v_run_ids, array_fill('unconfirmed'::text, array[cardinality(v_run_ids)]));
+    perform complete_campaign_runs(v_run_ids);
+  end if;
+  return query select cardinality(v_message_ids) - coalesce(cardinality(v_unknown_ids), 0),
+    coalesce(cardinality(v_unknown_ids), 0);
+end;
+$$;
+
+COMMENT ON FUNCTION trioqueue.rescue_campaign_messages(p_limit integer, p_idempotent boolean) IS 'Takes messages from workers whose lease has run out: those with a part under way become unconfirmed (pending where the gateway is idempotent), the others pending.';
+
+CREATE TABLE trioqueue.campaign_configs (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    workspace_id uuid NOT NULL,
+    name text NOT NULL,
+    ai_model text NOT NULL,
+    ai_instructions text NOT NULL,
+    split_messages boolean DEFAULT true NOT NULL,
+    max_split_parts integer DEFAULT 3 NOT NULL,
+    min_interval_seconds integer DEFAULT 0 NOT NULL,
+    max_interval_seconds integer DEFAULT 0 NOT NULL,
+    start_time time without time zone,
+    end_time time without time zone,
+    timezone text DEFAULT 'America/Sao_Paulo'::text NOT NULL,
+    daily_limit integer,
+    is_active boolean DEFAULT true NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT campaign_configs_ai_model_check CHECK ((ai_model <> ''::text)),
+    CONSTRAINT campaign_configs_check CHECK ((max_interval_seconds >= min_interval_seconds)),
+    CONSTRAINT campaign_configs_daily_limit_check CHECK ((daily_limit > 0)),
+    CONSTRAINT campaign_configs_max_split_parts_check CHECK (((max_split_parts >= 1) AND (max_split_parts <= 5))),
+    CONSTRAINT campaign_configs_min_interval_seconds_check CHECK ((min_interval_seconds >= 0)),
+    CONSTRAINT campaign_configs_name_check CHECK ((name <> ''::text))
+);
+
+COMMENT ON TABLE trioqueue.campaign_configs IS 'What a campaign says and how: model, instructions, splitting, pace.';
+
+COMMENT ON COLUMN trioqueue.campaign_configs.id IS 'The campaign.';
+
+COMMENT ON COLUMN trioqueue.campaign_configs.workspace_id IS 'The tenant that the campaign belongs to.';
+
+COMMENT ON COLUMN trioqueue.campaign_configs.name IS 'Name that people know it by.';
+
+COMMENT ON COLUMN trioqueue.campaign_configs.ai_model IS 'Model as OpenRouter names it, such as openai/gpt-4o-mini.';
+
+COMMENT ON COLUMN trioqueue.campaign_configs.ai_instructions IS 'The operator''s instructions: the system prompt.';
+
+COMMENT ON COLUMN trioqueue.campaign_configs.split_messages IS 'Whether messages are split into parts.';
+
+COMMENT ON COLUMN trioqueue.campaign_configs.max_split_parts IS 'The most parts of a message, 1 to 5.';
+
+COMMENT ON COLUMN trioqueue.campaign_configs.min_interval_seconds IS 'Least seconds between two messages'' due times.';
+
+COMMENT ON COLUMN trioqueue.campaign_configs.max_interval_seconds IS 'Most seconds between two messages'' due times.';
+
+COMMENT ON COLUMN trioqueue.campaign_configs.start_time IS 'Start of the daily sending window in `timezone`; null for none.';
+
+COMMENT ON COLUMN trioqueue.campaign_configs.end_time IS 'End of the daily sending window in `timezone`; null for none.';
+
+COMMENT ON COLUMN trioqueue.campaign_configs.timezone IS 'IANA name of the time zone of the window.';
+
+COMMENT ON COLUMN trioqueue.campaign_configs.daily_limit IS 'Most messages a day; null for no limit.';
+
+COMMENT ON COLUMN trioqueue.campaign_configs.is_active IS 'Whether new runs may be started.';
+
+COMMENT ON COLUMN trioqueue.campaign_configs.created_at IS 'When the row was made.';
+
+COMMENT ON COLUMN trioqueue.campaign_configs.updated_at IS 'When the row was last changed.';
+
+ALTER TABLE trioqueue.campaign_logs ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME trioqueue.campaign_logs_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE trioqueue.campaign_message_parts (
+    message_id uuid NOT NULL,
+    part_no integer NOT NULL,
+    body text NOT NULL,
+    status text DEFAULT 'planned'::text NOT NULL,
+    idempotency_key text NOT NULL,
+    claim_fence bigint,
+    provider_message_id text,
+    error_message text,
+    sent_at timestamp with time zone,
+    CONSTRAINT campaign_message_parts_body_check CHECK (((char_length(body) >= 1) AND (char_length(body) <= 4096))),
+    CONSTRAINT campaign_message_parts_check CHECK (((status = 'sent'::text) = (sent_at IS NOT NULL))),
+    CONSTRAINT campaign_message_parts_part_no_check CHECK (((part_no >= 1) AND (part_no <= 5))),
+    CONSTRAINT campaign_message_parts_status_check CHECK ((status = ANY (ARRAY['planned'::text, 'sending'::text, 'sent'::text, 'rejected'::text, 'unknown'::text])))
+)
+WITH (fillfactor='70', autovacuum_vacuum_scale_factor='0.02', autovacuum_vacuum_cost_delay='0');
+
+COMMENT ON TABLE trioqueue.campaign_message_parts IS 'The send ledger: what was meant to be sent, and what came of it.';
+
+COMMENT ON COLUMN trioqueue.campaign_message_parts.message_id IS 'The message.';
+
+COMMENT ON COLUMN trioqueue.campaign_message_parts.part_no IS 'Number of the part, from 1.';
+
+COMMENT ON COLUMN trioqueue.campaign_message_parts.body IS 'Its final text.';
+
+COMMENT ON COLUMN trioqueue.campaign_message_parts.status IS 'planned; sending (committed before the request starts); sent, rejected or unknown.';
+
+COMMENT ON COLUMN trioqueue.campaign_message_parts.idempotency_key IS 'The same for every attempt to send the part.';
+
+COMMENT ON COLUMN trioqueue.campaign_message_parts.claim_fence IS 'Fence of the claim that last meant to send it.';
+
+COMMENT ON COLUMN trioqueue.campaign_message_parts.provider_message_id IS 'The gateway''s id of the part.';
+
+COMMENT ON COLUMN trioqueue.campaign_message_parts.error_message IS 'Why it was not sent, or why that is not known.';
+
+COMMENT ON COLUMN trioqueue.campaign_message_parts.sent_at IS 'When the gateway accepted it.';
+
+CREATE TABLE trioqueue.conversations (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    workspace_id uuid NOT NULL,
+    lead_id uuid,
+    contact_phone text NOT NULL,
+    campaign_run_id uuid,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+COMMENT ON TABLE trioqueue.conversations IS 'The thread that a gateway sends into. One row a workspace and phone number.';
+
+COMMENT ON COLUMN trioqueue.conversations.id IS 'The conversation; the gateway is given this id.';
+
+COMMENT ON COLUMN trioqueue.conversations.workspace_id IS 'The tenant that the conversation belongs to.';
+
+COMMENT ON COLUMN trioqueue.conversations.lead_id IS 'The lead on the other end.';
+
+COMMENT ON COLUMN trioqueue.conversations.contact_phone IS 'Phone number in E.164.';
+
+COMMENT ON COLUMN trioqueue.conversations.campaign_run_id IS 'The last run that wrote into it.';
+
+COMMENT ON COLUMN trioqueue.conversations.created_at IS 'When the row was made.';
+
+CREATE TABLE trioqueue.schema_migrations (
+    version integer NOT NULL,
+    name text NOT NULL,
+    checksum text NOT NULL,
+    applied_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+CREATE TABLE trioqueue.workers (
+    incarnation uuid NOT NULL,
+    host text NOT NULL,
+    pid integer NOT NULL,
+    lease interval NOT NULL,
+    started_at timestamp with time zone DEFAULT now() NOT NULL,
+    beat_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT workers_lease_check CHECK ((lease > '00:00:00'::interval))
+)
+WITH (fillfactor='50');
+
+COMMENT ON TABLE trioqueue.workers IS 'One row an incarnation of a worker process; its heartbeat is the lease of all its claims.';
+
+COMMENT ON COLUMN trioqueue.workers.incarnation IS 'Fresh for every process: host names and pids are reused.';
+
+COMMENT ON COLUMN trioqueue.workers.host IS 'Host name, for people.';
+
+COMMENT ON COLUMN trioqueue.workers.pid IS 'Process id, for people.';
+
+COMMENT ON COLUMN trioqueue.workers.lease IS 'How long after its last heartbeat the worker counts as alive.';
+
+COMMENT ON COLUMN trioqueue.workers.started_at IS 'When the process registered.';
+
+COMMENT ON COLUMN trioqueue.workers.beat_at IS 'Last heartbeat, by the clock of the database.';
+
+ALTER TABLE ONLY trioqueue.campaign_configs
+    ADD CONSTRAINT campaign_configs_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY trioqueue.campaign_logs
+    ADD CONSTRAINT campaign_logs_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY trioqueue.campaign_message_parts
+    ADD CONSTRAINT campaign_message_parts_pkey PRIMARY KEY (message_id, part_no);
+
+ALTER TABLE ONLY trioqueue.campaign_messages
+    ADD CONSTRAINT campaign_messages_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY trioqueue.campaign_messages
+    ADD CONSTRAINT campaign_messages_run_id_lead_id_key UNIQUE (run_id, lead_id);
+
+ALTER TABLE ONLY trioqueue.campaign_runs
+    ADD CONSTRAINT campaign_runs_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY trioqueue.conversations
+    ADD CONSTRAINT conversations_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY trioqueue.conversations
+    ADD CONSTRAINT conversations_workspace_id_contact_phone_key UNIQUE (workspace_id, contact_phone);
+
+ALTER TABLE ONLY trioqueue.leads
+    ADD CONSTRAINT idx_leads_id_for_context PRIMARY KEY (id) INCLUDE (client_name, primary_email, primary_phone, primary_website);
+
+ALTER TABLE ONLY trioqueue.schema_migrations
+    ADD CONSTRAINT schema_migrations_pkey PRIMARY KEY (version);
+
+ALTER TABLE ONLY trioqueue.workers
+    ADD CONSTRAINT workers_pkey PRIMARY KEY (incarnation);
+
+CREATE INDEX idx_campaign_logs_run ON trioqueue.campaign_logs USING btree (run_id, id);
+
+COMMENT ON INDEX trioqueue.idx_campaign_logs_run IS 'The log of a run in order.';
+
+CREATE INDEX idx_campaign_messages_atomic_selection ON trioqueue.campaign_messages USING btree (run_id, status, scheduled_at) WHERE (status = 'pending'::text);
+
+COMMENT ON INDEX trioqueue.idx_campaign_messages_atomic_selection IS 'The queue: due messages of a run in order of their due time.';
+
+CREATE INDEX idx_campaign_messages_claimed ON trioqueue.campaign_messages USING btree (run_id, claimed_by) WHERE (status = ANY (ARRAY['generating'::text, 'sending'::text]));
+
+COMMENT ON INDEX trioqueue.idx_campaign_messages_claimed IS 'Messages in the hands of workers, for rescue and for completing runs.';
+
+CREATE INDEX idx_campaign_messages_queued ON trioqueue.campaign_messages USING btree (run_id) WHERE (status = 'queued'::text);
+
+COMMENT ON INDEX trioqueue.idx_campaign_messages_queued IS 'Messages that other programs wrote as queued; empty ordinarily.';
+
+CREATE INDEX idx_campaign_messages_unconfirmed ON trioqueue.campaign_messages USING btree (run_id) WHERE (status = 'unconfirmed'::text);
+
+COMMENT ON INDEX trioqueue.idx_campaign_messages_unconfirmed IS 'Messages that wait for a person or a reconciliation.';
+
+CREATE INDEX idx_campaign_runs_id_status ON trioqueue.campaign_runs USING btree (id, status) WHERE (status = 'running'::text);
+
+COMMENT ON INDEX trioqueue.idx_campaign_runs_id_status IS 'Running runs, for the claim; finished runs are not in it.';
+
+COMMENT ON INDEX trioqueue.idx_leads_id_for_context IS 'Primary key and covering index of the context query: what most contexts need without a visit to the table.';
+
+CREATE UNIQUE INDEX idx_leads_workspace_phone ON trioqueue.leads USING btree (workspace_id, phone_normalized);
+
+COMMENT ON INDEX trioqueue.idx_leads_workspace_phone IS 'The same phone twice in a workspace is one lead; imports find it here.';
+
+ALTER TABLE ONLY trioqueue.campaign_message_parts
+    ADD CONSTRAINT campaign_message_parts_message_id_fkey FOREIGN KEY (message_id) REFERENCES trioqueue.campaign_messages(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY trioqueue.campaign_messages
+    ADD CONSTRAINT campaign_messages_conversation_id_fkey FOREIGN KEY (conversation_id) REFERENCES trioqueue.conversations(id);
+
+ALTER TABLE ONLY trioqueue.campaign_messages
+    ADD CONSTRAINT campaign_messages_lead_id_fkey FOREIGN KEY (lead_id) REFERENCES trioqueue.leads(id);
+
+ALTER TABLE ONLY trioqueue.campaign_messages
+    ADD CONSTRAINT campaign_messages_run_id_fkey FOREIGN KEY (run_id) REFERENCES trioqueue.campaign_runs(id);
+
+ALTER TABLE ONLY trioqueue.campaign_runs
+    ADD CONSTRAINT campaign_runs_config_id_fkey FOREIGN KEY (config_id) REFERENCES trioqueue.campaign_configs(id);
+
+ALTER TABLE ONLY trioqueue.conversations
+    ADD CONSTRAINT conversations_campaign_run_id_fkey FOREIGN KEY (campaign_run_id) REFERENCES trioqueue.campaign_runs(id);
+
+ALTER TABLE ONLY trioqueue.conversations
+    ADD CONSTRAINT conversations_lead_id_fkey FOREIGN KEY (lead_id) REFERENCES trioqueue.leads(id);

@@ -1,0 +1,183 @@
+"""The named indexes serve the statements they are for, on 200,000 messages, and the cost does not grow with them.
+
+Each statement is executed by EXPLAIN (ANALYZE, BUFFERS) inside a transaction that is rolled back: with the values at
+hand, and as the generic plan that the server may go over to once a statement is prepared.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Any, Final
+from uuid import UUID, uuid4
+
+import psycopg
+import psycopg.sql
+import pytest
+
+from tests.support.cluster import Cluster
+from tests.support.database import SCHEMA
+from trioqueue.postgres.statements import statement
+
+MESSAGES: Final = 200_000
+RUNS: Final = 40
+BUFFERS_OF_A_CLAIM: Final = 1_000
+"""Pages of 8 KiB that a claim of 15 may touch, its three index entries a row and its contexts included. The table has
+some 8,000, its indexes as many."""
+
+LARGE: Final = f"""
+set search_path to {SCHEMA};
+insert into leads (id, workspace_id, client_name, primary_email, primary_phone, phone_normalized, primary_website)
+  select ('00000000-0000-0000-0000-' || lpad(to_hex(n), 12, '0'))::uuid, '{UUID(int=1)}', 'Lead ' || n,
+    n || '@example.org', n::text, '+5511' || (900000000 + n), 'https://example.org/' || n
+  from generate_series(1, {MESSAGES // 4}) n;
+insert into campaign_configs (workspace_id, name, ai_model, ai_instructions)
+  values ('{UUID(int=1)}', 'large', 'some/model', 'Write kindly.');
+insert into campaign_runs (config_id, status, leads_total, completed_at)
+  select c.id, case when n <= {RUNS} then 'running' else 'completed' end, {MESSAGES // RUNS}, now()
+  from campaign_configs c, generate_series(1, {RUNS} * 26) n;
+insert into conversations (workspace_id, lead_id, contact_phone)
+  select l.workspace_id, l.id, l.phone_normalized from leads l;
+insert into campaign_messages
+  (run_id, lead_id, status, scheduled_at, sent_at, generated_message, conversation_id)
+  select r.id, l.id, case when l.n % 2 = 0 then 'pending' else 'sent' end,
+    now() + (l.n % {MESSAGES // RUNS} - {MESSAGES // RUNS // 2}) * interval '1 second', now(), 'A message that was sent.', c.id
+  from (select id, row_number() over () as place from campaign_runs where status = 'running') r
+  cross join lateral (
+    select id, row_number() over () as n from leads order by id
+    offset (r.place - 1) * {MESSAGES // RUNS} % {MESSAGES // 4} limit {MESSAGES // RUNS}
+  ) l
+  join conversations c on c.lead_id = l.id;
+insert into campaign_message_parts (message_id, part_no, body, status, idempotency_key, sent_at)
+  select m.id, 1, 'A message that was sent.', 'sent', m.id || ':1', now()
+  from campaign_messages m where m.status = 'sent';
+analyze;
+"""
+
+
+@pytest.fixture(scope="module")
+def large_url(cluster: Cluster, migrated_template: str) -> Iterator[str]:
+    """A database with 200,000 messages, half of them pending, in 40 of 1,040 runs."""
+    url = cluster.create_database(migrated_template)
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(LARGE.encode())
+    yield url
+    cluster.drop_database(url)
+
+
+@pytest.fixture
+def large(large_url: str) -> Iterator[psycopg.Connection[Any]]:
+    """A connection to the large database; what it changes is rolled back."""
+    with psycopg.connect(large_url) as connection:
+        yield connection
+        connection.rollback()
+
+
+class Plan:
+    """What EXPLAIN (ANALYZE, BUFFERS) says."""
+
+    def __init__(self, document: dict[str, Any]) -> None:
+        self.nodes = list(_nodes(document["Plan"]))
+        self.buffers = document["Plan"]["Shared Hit Blocks"] + document["Plan"]["Shared Read Blocks"]
+
+    def indexes(self) -> set[str]:
+        """The indexes that were read."""
+        return {node["Index Name"] for node in self.nodes if "Index Name" in node and node["Actual Loops"]}
+
+    def scanned_tables(self) -> set[str]:
+        """The tables that were read from end to end."""
+        return {
+            node["Relation Name"] for node in self.nodes if node["Node Type"] == "Seq Scan" and node["Actual Loops"]
+        }
+
+
+def _nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield node
+    for child in node.get("Plans", ()):
+        yield from _nodes(child)
+
+
+def explain(connection: psycopg.Connection[Any], sql: str, values: dict[str, Any], *, generic: bool) -> Plan:
+    """The plan of a statement with named parameters, executed."""
+    names = list(dict.fromkeys(re.findall(r"%\((\w+)\)s", sql)))
+    numbered = re.sub(r"%\((\w+)\)s", lambda match: f"${names.index(match[1]) + 1}", sql)
+    connection.execute(f"set local plan_cache_mode = force_{'generic' if generic else 'custom'}_plan".encode())
+    connection.execute(f"prepare explained as {numbered}".encode())
+    literals = ", ".join(psycopg.sql.Literal(values[name]).as_string(connection) for name in names)
+    call = f"execute explained({literals})" if names else "execute explained"
+    [row] = connection.execute(f"explain (analyze, buffers, format json) {call}".encode()).fetchall()
+    connection.execute("deallocate explained")
+    return Plan(row[0][0])
+
+
+def claim(connection: psycopg.Connection[Any], *, count: int, generic: bool) -> Plan:
+    """The plan of a claim."""
+    sql = statement("get_and_lock_campaign_messages", SCHEMA).decode()
+    values = {"owner": uuid4(), "count": count, "share": None, "after_run": uuid4()}
+    return explain(connection, sql, values, generic=generic)
+
+
+@pytest.mark.parametrize("generic", [False, True], ids=["custom", "generic"])
+def test_a_claim_reads_the_named_indexes(large: psycopg.Connection[Any], generic: bool) -> None:
+    """The queue is read through its partial index and the runs through theirs; no table is read from end to end."""
+    plan = claim(large, count=15, generic=generic)
+
+    assert {"idx_campaign_messages_atomic_selection", "idx_campaign_runs_id_status"} <= plan.indexes()
+    assert not plan.scanned_tables() & {"campaign_messages", "leads", "conversations", "campaign_message_parts"}
+
+
+@pytest.mark.parametrize("generic", [False, True], ids=["custom", "generic"])
+def test_the_cost_of_a_claim_is_bounded(large: psycopg.Connection[Any], generic: bool) -> None:
+    """A claim of 15 touches few pages, and one of a single message fewer still."""
+    many = claim(large, count=15, generic=generic)
+    one = claim(large, count=1, generic=generic)
+
+    assert many.buffers < BUFFERS_OF_A_CLAIM
+    assert one.buffers < many.buffers
+
+
+def test_the_context_is_read_through_its_covering_index(large: psycopg.Connection[Any]) -> None:
+    """Leads are found by the index named for the context, alone and in a set."""
+    sql = (
+        "select client_name, primary_email, primary_phone, primary_website from {schema}.leads where id = any (%(ids)s)"
+    )
+    ids = [UUID(int=n) for n in range(1, 16)]
+    plan = explain(large, sql.replace("{schema}", SCHEMA), {"ids": ids}, generic=True)
+    before = _scans(large, "idx_leads_id_for_context")
+    large.execute(f"select * from {SCHEMA}.get_leads_full_context(%s)".encode(), [ids])
+    large.execute(f"select {SCHEMA}.get_lead_full_context(%s)".encode(), [ids[0]])
+
+    assert plan.indexes() == {"idx_leads_id_for_context"}
+    assert not plan.scanned_tables()
+    assert _scans(large, "idx_leads_id_for_context") >= before + 2
+
+
+def test_old_messages_are_found_through_the_queue(large: psycopg.Connection[Any]) -> None:
+    """Skipping old messages reads the queue's index, not the table."""
+    before = _scans(large, "idx_campaign_messages_atomic_selection"), _sequential(large, "campaign_messages")
+    large.execute(statement("skip_old", SCHEMA), {"age": 600.0})
+    after = _scans(large, "idx_campaign_messages_atomic_selection"), _sequential(large, "campaign_messages")
+
+    assert after[0] >= before[0] + RUNS
+    assert after[1] == before[1]
+
+
+def test_a_rescue_reads_only_what_is_claimed(large: psycopg.Connection[Any]) -> None:
+    """Messages of dead workers are found among the claimed ones, not in the table."""
+    large.execute(
+        statement("get_and_lock_campaign_messages", SCHEMA),
+        {"owner": uuid4(), "count": 15, "share": None, "after_run": uuid4()},
+    )
+    before = _sequential(large, "campaign_messages")
+    [row] = large.execute(statement("rescue", SCHEMA), {"limit": 500, "idempotent": False}).fetchall()
+
+    assert row == (15, 0)
+    assert _sequential(large, "campaign_messages") == before
+
+
+def _scans(connection: psycopg.Connection[Any], index: str) -> int:
+    query = "select pg_stat_get_xact_numscans(%s::regclass)"
+    return int(connection.execute(query, [f"{SCHEMA}.{index}"]).fetchall()[0][0])
+
+
+def _sequential(connection: psycopg.Connection[Any], table: str) -> int:
+    query = "select pg_stat_get_xact_numscans(%s::regclass)"
+    return int(connection.execute(query, [f"{SCHEMA}.{table}"]).fetchall()[0][0])

@@ -1,0 +1,426 @@
+"""The store on a real PostgreSQL: claims, facts, ends, and what a lost claim may not do."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+from uuid import UUID, uuid4
+
+import attrs
+import pytest
+
+from tests.support.database import SCHEMA, fetch, fetch_value, incarnation, start_run
+from trioqueue.domain.completions import Usage
+from trioqueue.domain.facts import (
+    Fact,
+    Finished,
+    Noted,
+    PartsPlanned,
+    Returned,
+    SendIntended,
+    SendSettled,
+    TextGenerated,
+    Verdict,
+    WayBack,
+)
+from trioqueue.domain.logs import LogEntry, LogLevel, LogStep
+from trioqueue.domain.messages import Claim, ClaimedMessage, Incarnation, Part
+from trioqueue.domain.states import MessageStatus, PartStatus
+from trioqueue.ports import Rescued
+from trioqueue.postgres.errors import DatabaseError
+from trioqueue.postgres.pool import Pool
+from trioqueue.postgres.store import PostgresStore, last_turn
+
+SPENT = Usage(12, Decimal("0.25"))
+LOG = LogEntry(LogStep.GENERATED, LogLevel.SUCCESS, "message generated", {"tokens_used": 12})
+
+
+@pytest.fixture
+def store(pool: Pool) -> PostgresStore:
+    """The store under test."""
+    return PostgresStore(pool, SCHEMA, timeout=30)
+
+
+async def claimed(store: PostgresStore, worker: Incarnation, count: int = 1) -> Sequence[ClaimedMessage]:
+    """Messages in the hands of a worker that is alive."""
+    await store.beat(worker)
+    return await store.claim(worker.id, count)
+
+
+def written(claim: Claim) -> tuple[Fact, ...]:
+    """The facts of a message of two parts, up to the first intent."""
+    return (
+        TextGenerated(claim, "A text of two parts.", "some/model", SPENT, 7, LOG),
+        PartsPlanned(claim, ("A text of", "two parts."), SPENT, 3),
+        SendIntended(claim, 1),
+    )
+
+
+async def test_a_claim_brings_all_that_is_needed(pool: Pool, store: PostgresStore) -> None:
+    """A claimed message comes with its lead's context, its campaign's wishes and a conversation."""
+    run = await start_run(pool, 1, max_parts=4, split=False)
+    worker = incarnation()
+    [message] = await claimed(store, worker)
+
+    assert message.claim.run_id == run.run_id
+    assert message.claim.owner == worker.id
+    assert message.claim.fence == 1
+    assert (message.model, message.instructions, message.split, message.max_parts) == (
+        "some/model", "Write kindly.", False, 4,
+    )  # fmt: skip
+    assert message.context == {"client_name": "Lead 0", "primary_phone": "1190"}
+    assert message.conversation_id is not None
+    assert (message.text, message.parts, message.retry_count) == (None, (), 0)
+
+
+async def test_no_message_is_claimed_twice(pool: Pool, store: PostgresStore) -> None:
+    """Two workers share the due messages; when none is left, a claim is empty."""
+    await start_run(pool, 10)
+    first, second = await claimed(store, incarnation(), 6), await claimed(store, incarnation(), 6)
+
+    ids = {message.claim.message_id for message in [*first, *second]}
+    assert (len(first), len(second), len(ids)) == (6, 4, 10)
+    assert await claimed(store, incarnation(), 1) == []
+
+
+async def test_what_is_not_due_or_not_running_is_not_claimed(pool: Pool, store: PostgresStore) -> None:
+    """A message of the future and messages of a paused run stay where they are."""
+    await start_run(pool, 2)
+    paused = await start_run(pool, 2, first=2)
+    await store.pause_run(paused.run_id, LogStep.OUT_OF_CREDITS, "no credits")
+    await fetch(
+        pool, "update campaign_messages set scheduled_at = now() + interval '1 second' where phone_number = '1190'"
+    )
+
+    messages = await claimed(store, incarnation(), 10)
+
+    assert [message.context["client_name"] for message in messages] == ["Lead 1"]
+
+
+async def test_a_claim_is_fair_between_runs(pool: Pool, store: PostgresStore) -> None:
+    """A run with many messages does not starve one with few: each gives its share, and the rest fills up."""
+    large = await start_run(pool, 50)
+    small = await start_run(pool, 3, first=100)
+
+    runs = [message.claim.run_id for message in await claimed(store, incarnation(), 10)]
+
+    assert runs.count(small.run_id) == 3
+    assert runs.count(large.run_id) == 7
+
+
+async def test_single_claims_go_round_the_runs(pool: Pool, store: PostgresStore) -> None:
+    """Claims of one message each, as under load, take the runs in turn."""
+    runs = [(await start_run(pool, 5, first=10 * n)).run_id for n in range(3)]
+    worker = incarnation()
+    served = [(await claimed(store, worker))[0].claim.run_id for _ in range(6)]
+
+    assert sorted(served[:3], key=str) == sorted(runs, key=str)
+    assert served[3:] == served[:3]
+
+
+def test_the_turn_goes_on_after_the_run_served_last() -> None:
+    """The turn counts from the run after the last one, round the end."""
+    one, two, three = (UUID(int=n) for n in (1, 2, 3))
+
+    assert last_turn(two, [three, one]) == one
+    assert last_turn(two, [two, three]) == two
+    assert last_turn(two, []) == two
+
+
+async def test_the_whole_way_of_a_message(pool: Pool, store: PostgresStore) -> None:
+    """Text, parts, intents, outcomes and end are stored, and the run is completed with exact counters."""
+    run = await start_run(pool, 1)
+    [message] = await claimed(store, incarnation())
+    claim = message.claim
+    verdicts = [
+        *await store.commit(written(claim)),
+        *await store.commit([SendSettled(claim, 1, PartStatus.SENT, 5, "wamid.1"), SendIntended(claim, 2)]),
+        *await store.commit(
+            [
+                SendSettled(claim, 2, PartStatus.SENT, 9, "wamid.2"),
+                Finished(claim, MessageStatus.SENT, None, "wamid.2", SPENT, LOG),
+            ]
+        ),
+    ]
+
+    assert set(verdicts) == {Verdict.DURABLE}
+    [row] = await fetch(
+        pool,
+        "select status, generated_message, ai_model, ai_tokens_used, cost_usd, ai_generation_time_ms, ai_split_time_ms,"
+        " send_time_ms, provider_message_id, sent_at is not null, claimed_by from campaign_messages",
+    )
+    assert row == (
+        "sent", "A text of two parts.", "some/model", 12, Decimal("0.25"), 7, 3, 9, "wamid.2", True, None,
+    )  # fmt: skip
+    parts = await fetch(
+        pool,
+        "select part_no, body, status, idempotency_key, provider_message_id from campaign_message_parts order by 1",
+    )
+    assert parts == [
+        (1, "A text of", "sent", f"{claim.message_id}:1", "wamid.1"),
+        (2, "two parts.", "sent", f"{claim.message_id}:2", "wamid.2"),
+    ]
+    counters = (
+        "select status, leads_total, leads_processed, leads_success, leads_failed, leads_skipped from campaign_runs"
+    )
+    assert await fetch(pool, counters) == [("completed", 1, 1, 1, 0, 0)]
+    steps = await fetch(pool, "select step_name, message_id from campaign_logs order by id")
+    assert ("GERAÇÃO_IA", claim.message_id) in steps
+    assert steps[-1] == ("FINALIZAÇÃO", None) or ("FINALIZAÇÃO", None) in steps
+    assert run.run_id == claim.run_id
+
+
+async def test_facts_told_twice_leave_what_they_left_once(pool: Pool, store: PostgresStore) -> None:
+    """A batch whose commit was lost with its connection can be told again under the same claim."""
+    await start_run(pool, 1)
+    [message] = await claimed(store, incarnation())
+    facts = written(message.claim)
+    everything = (
+        "select m.*, p.* from campaign_messages m join campaign_message_parts p on p.message_id = m.id order by part_no"
+    )
+    await store.commit(facts)
+    once = await fetch(pool, everything.replace("m.*", "m.status, generated_message, ai_tokens_used, cost_usd"))
+    verdicts = await store.commit(facts[1:])
+    twice = await fetch(pool, everything.replace("m.*", "m.status, generated_message, ai_tokens_used, cost_usd"))
+
+    assert set(verdicts) == {Verdict.DURABLE}
+    assert once == twice
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"owner": uuid4()}, {"fence": 99}, {"message_id": uuid4()}],
+    ids=["another owner", "another fence", "no such message"],
+)
+async def test_a_lost_claim_writes_nothing(pool: Pool, store: PostgresStore, change: dict[str, Any]) -> None:
+    """No fact of a worker that does not hold the message changes it, whatever the fact."""
+    await start_run(pool, 1)
+    [message] = await claimed(store, incarnation())
+    await store.commit(written(message.claim))
+    lost = attrs.evolve(message.claim, **change)
+    facts = (
+        *written(lost),
+        SendSettled(lost, 1, PartStatus.SENT, 5),
+        Finished(lost, MessageStatus.SENT),
+        Returned(lost, WayBack.REQUEUE, 300.0, 1),
+    )
+    before = (
+        await fetch(pool, "select * from campaign_messages"),
+        await fetch(pool, "select * from campaign_message_parts"),
+    )
+    verdicts = [verdict for fact in facts for verdict in await store.commit([fact])]
+    after = (
+        await fetch(pool, "select * from campaign_messages"),
+        await fetch(pool, "select * from campaign_message_parts"),
+    )
+
+    assert set(verdicts) == {Verdict.CLAIM_LOST}
+    assert before == after
+
+
+async def test_an_intent_of_a_stopped_run_is_refused(pool: Pool, store: PostgresStore) -> None:
+    """Nothing is intended once the run is paused; the part stays planned."""
+    run = await start_run(pool, 1)
+    [message] = await claimed(store, incarnation())
+    await store.commit(written(message.claim)[:2])
+    await store.pause_run(run.run_id, LogStep.BAD_CREDENTIALS, "the key is not accepted")
+
+    assert await store.commit([SendIntended(message.claim, 1)]) == [Verdict.RUN_STOPPED]
+    assert await fetch_value(pool, "select string_agg(distinct status, ',') from campaign_message_parts") == "planned"
+
+
+async def test_a_part_is_not_intended_after_it_left(pool: Pool, store: PostgresStore) -> None:
+    """A part that was sent, or whose outcome is unknown, is never intended again."""
+    await start_run(pool, 2)
+    for message, status in zip(await claimed(store, incarnation(), 2), ("sent", "unknown"), strict=True):
+        claim = message.claim
+        await store.commit(written(claim))
+        await store.commit([SendSettled(claim, 1, PartStatus(status), 5)])
+
+        assert await store.commit([SendIntended(claim, 1)]) == [Verdict.CLAIM_LOST]
+
+
+async def test_a_part_under_way_is_not_intended_by_a_later_claim(pool: Pool, store: PostgresStore) -> None:
+    """Were a message ever returned with a part under way, its next holder could not send that part."""
+    await start_run(pool, 1)
+    worker = incarnation()
+    [message] = await claimed(store, worker)
+    await store.commit(written(message.claim))
+    await store.commit([Returned(message.claim, WayBack.RELEASE, None, 0)])
+    [again] = await claimed(store, worker)
+    resumed = PartsPlanned(again.claim, tuple(part.body for part in again.parts), SPENT)
+
+    assert await store.commit([resumed, SendIntended(again.claim, 1)]) == [Verdict.DURABLE, Verdict.CLAIM_LOST]
+
+
+async def test_a_requeued_message_comes_back_with_what_is_stored(pool: Pool, store: PostgresStore) -> None:
+    """Text, parts and what was spent survive a requeue, so that nothing is paid for or sent twice."""
+    await start_run(pool, 1)
+    worker = incarnation()
+    [message] = await claimed(store, worker)
+    claim = message.claim
+    await store.commit(written(claim))
+    await store.commit([SendSettled(claim, 1, PartStatus.SENT, 5, "wamid.1"), SendIntended(claim, 2)])
+    await store.commit(
+        [
+            SendSettled(claim, 2, PartStatus.PLANNED, 6, error="connection refused"),
+            Returned(claim, WayBack.REQUEUE, 300.0, 1, "connection refused", SPENT),
+        ]
+    )
+
+    [due] = await fetch(pool, "select status, retry_count, error_message, scheduled_at - now() from campaign_messages")
+    assert due[:3] == ("pending", 1, "connection refused")
+    assert 299 < due[3].total_seconds() <= 300
+    assert await claimed(store, worker) == []
+    await fetch(pool, "update campaign_messages set scheduled_at = now()")
+    [again] = await claimed(store, worker)
+    assert again.claim.fence == claim.fence + 1
+    assert again.text == "A text of two parts."
+    assert again.parts == (Part(1, "A text of", PartStatus.SENT), Part(2, "two parts.", PartStatus.PLANNED))
+    assert (again.spent, again.retry_count, again.send_time_ms) == (SPENT, 1, 6)
+
+
+async def test_one_refused_fact_writes_none_of_its_batch(pool: Pool, store: PostgresStore) -> None:
+    """A batch is one transaction: a fact that the database refuses takes the others with it."""
+    await start_run(pool, 2)
+    good, bad = await claimed(store, incarnation(), 2)
+    batch = [
+        TextGenerated(good.claim, "A good text.", "m", SPENT, 1),
+        TextGenerated(bad.claim, "", "m", SPENT, 1),
+    ]
+
+    with pytest.raises(DatabaseError):
+        await store.commit(batch)
+    assert await fetch_value(pool, "select count(*) from campaign_messages where generated_message is not null") == 0
+
+
+async def test_hostile_texts_are_stored_as_they_are(pool: Pool, store: PostgresStore) -> None:
+    """Quotes, backslashes, JSON and SQL in a text come back as they went in."""
+    text = """O'Neil\\" {"a": [1]} '; drop table leads; -- $1 %s {schema} 👩‍👩‍👧 \u2028 \n\t"""
+    await start_run(pool, 1)
+    worker = incarnation()
+    [message] = await claimed(store, worker)
+    await store.commit(
+        [
+            TextGenerated(message.claim, text, "m", SPENT, 1),
+            PartsPlanned(message.claim, (text,), SPENT),
+            Returned(message.claim, WayBack.RELEASE, None, 0),
+        ]
+    )
+    [again] = await claimed(store, worker)
+
+    assert again.text == text
+    assert [part.body for part in again.parts] == [text]
+
+
+async def test_a_note_is_written_to_the_log(pool: Pool, store: PostgresStore) -> None:
+    """A fact that is only for the log writes one row with its details."""
+    await start_run(pool, 1)
+    [message] = await claimed(store, incarnation())
+    entry = LogEntry(LogStep.TIMED_OUT, LogLevel.WARNING, "late", {"seconds": 30, "cost": Decimal("0.1")})
+    await store.commit([Noted(message.claim, entry)])
+
+    [row] = await fetch(
+        pool,
+        "select run_id, message_id, lead_id, level, message, details from campaign_logs where step_name = 'TIMEOUT'",
+    )
+    claim = message.claim
+    assert row == (claim.run_id, claim.message_id, claim.lead_id, "warning", "late", {"seconds": 30, "cost": "0.1"})
+
+
+async def test_a_message_without_conversation_is_given_one(pool: Pool, store: PostgresStore) -> None:
+    """Messages that another program inserted get the conversation of their phone number, one for each number."""
+    await start_run(pool, 2)
+    await fetch(pool, "update campaign_messages set conversation_id = null")
+    await fetch(pool, "delete from conversations where contact_phone like '%%0'")
+    messages = await claimed(store, incarnation(), 2)
+
+    there = await fetch(
+        pool, "select c.id, m.id from conversations c join campaign_messages m on m.conversation_id = c.id"
+    )
+    assert {(message.conversation_id, message.claim.message_id) for message in messages} == set(there)
+    assert len(there) == 2
+
+
+async def test_messages_of_a_living_worker_are_not_rescued(pool: Pool, store: PostgresStore) -> None:
+    """A worker whose lease runs keeps its messages."""
+    await start_run(pool, 1)
+    [message] = await claimed(store, incarnation())
+
+    assert await store.rescue(idempotent=False) == Rescued(0, 0)
+    assert await store.commit(written(message.claim)[:1]) == [Verdict.DURABLE]
+
+
+@pytest.mark.parametrize("idempotent", [False, True])
+async def test_messages_of_a_dead_worker_are_rescued(pool: Pool, store: PostgresStore, idempotent: bool) -> None:
+    """Without a part under way a message is pending again; with one it is unconfirmed, unless resending is safe."""
+    run = await start_run(pool, 2)
+    worker = incarnation()
+    writing, sending = await claimed(store, worker, 2)
+    await store.commit(written(sending.claim))
+    await fetch(pool, "update workers set beat_at = now() - interval '31 seconds'")
+
+    rescued = await store.rescue(idempotent=idempotent)
+
+    assert rescued == (Rescued(2, 0) if idempotent else Rescued(1, 1))
+    states = dict(await fetch(pool, "select id, status from campaign_messages"))
+    assert states[writing.claim.message_id] == "pending"
+    assert states[sending.claim.message_id] == ("pending" if idempotent else "unconfirmed")
+    parts = await fetch(pool, "select status from campaign_message_parts order by part_no")
+    assert parts == ([("planned",), ("planned",)] if idempotent else [("unknown",), ("planned",)])
+    processed = await fetch_value(pool, "select leads_processed from campaign_runs where id = %s", run.run_id)
+    assert processed == (0 if idempotent else 1)
+    assert await store.commit([SendIntended(sending.claim, 1)]) == [Verdict.CLAIM_LOST]
+
+
+async def test_a_worker_that_left_holds_nothing(pool: Pool, store: PostgresStore) -> None:
+    """What a struck-off worker still held is taken at once."""
+    await start_run(pool, 1)
+    worker = incarnation()
+    await claimed(store, worker)
+    await store.leave(worker)
+
+    assert await store.rescue(idempotent=False) == Rescued(1, 0)
+
+
+async def test_old_messages_are_skipped_and_counted(pool: Pool, store: PostgresStore) -> None:
+    """Messages due too long ago are skipped; the run is completed when they were its last; the count is logged."""
+    run = await start_run(pool, 3)
+    await fetch(pool, "update campaign_messages set scheduled_at = now() - interval '61 minutes'")
+    skipped, again = await store.skip_old(3600), await store.skip_old(3600)
+
+    assert (skipped, again) == (3, 0)
+    counters = "select status, leads_processed, leads_skipped from campaign_runs where id = %s"
+    assert await fetch(pool, counters, run.run_id) == [("completed", 3, 3)]
+    logged = await fetch(pool, "select details ->> 'skipped' from campaign_logs where message = 'old messages skipped'")
+    assert logged == [("3",)]
+
+
+async def test_old_messages_of_a_paused_run_are_kept(pool: Pool, store: PostgresStore) -> None:
+    """Only running runs have their old messages skipped."""
+    run = await start_run(pool, 1)
+    await store.pause_run(run.run_id, LogStep.OUT_OF_CREDITS, "no credits")
+    await fetch(pool, "update campaign_messages set scheduled_at = now() - interval '2 hours'")
+
+    assert await store.skip_old(3600) == 0
+
+
+async def test_queued_messages_are_adopted(pool: Pool, store: PostgresStore) -> None:
+    """What another program wrote as `queued` becomes pending and is claimed."""
+    await start_run(pool, 1)
+    await fetch(pool, "update campaign_messages set status = 'queued'")
+
+    assert await claimed(store, incarnation()) == []
+    assert await store.adopt_queued() == 1
+    assert len(await claimed(store, incarnation())) == 1
+
+
+async def test_a_paused_run_says_why(pool: Pool, store: PostgresStore) -> None:
+    """A run is paused once, with the reason in its row and its log."""
+    run = await start_run(pool, 1)
+    first = await store.pause_run(run.run_id, LogStep.OUT_OF_CREDITS, "no credits")
+    second = await store.pause_run(run.run_id, LogStep.OUT_OF_CREDITS, "no credits")
+
+    assert (first, second) == (True, False)
+    assert await fetch(pool, "select status, error_message from campaign_runs") == [("paused", "no credits")]
+    logged = await fetch(pool, "select level, message from campaign_logs where step_name = 'CREDITOS_INSUFICIENTES'")
+    assert logged == [("error", "no credits")]

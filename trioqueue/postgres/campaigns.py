@@ -1,0 +1,86 @@
+"""Campaigns as people start and watch them: the import of leads, and the figures of runs."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+from uuid import UUID
+
+import attrs
+import orjson
+
+from trioqueue.domain.campaigns import Campaign, InvalidCampaign, RunFigures, RunOverview, StartedRun
+from trioqueue.domain.leads import Lead
+from trioqueue.domain.states import RunStatus
+from trioqueue.postgres.connection import TrioConnection
+from trioqueue.postgres.errors import translated
+from trioqueue.postgres.pool import Pool
+from trioqueue.postgres.statements import statement
+
+LISTED_RUNS: Final = 20
+"""Most runs of an overview."""
+
+
+def wakeup_channel(schema: str) -> str:
+    """The channel on which idle workers of a schema are told that something is due."""
+    return f"trioqueue_{schema}"
+
+
+@attrs.frozen(eq=False)
+class Campaigns:
+    """The campaigns of one schema. Every method raises `DatabaseUnavailable` when the database is away."""
+
+    pool: Pool
+    schema: str
+
+    async def start(self, campaign: Campaign, leads: Sequence[Lead]) -> StartedRun:
+        """Store the leads, the campaign, a running run and its messages, all or nothing, and wake the workers.
+
+        Raises:
+            InvalidCampaign: There are no leads.
+        """
+        if not leads:
+            raise InvalidCampaign("there are no leads to write to")
+        values = attrs.asdict(campaign)
+        async with translated(), self.pool.connection() as connection, connection.transaction():
+            await connection.execute(self._sql("stage_leads"))
+            await self._copy(connection, leads)
+            await connection.execute(self._sql("merge_leads"), values)
+            [row] = await (await connection.execute(self._sql("start_run"), values)).fetchall()
+            run = StartedRun(run_id=row[0], config_id=row[1], messages=row[2])
+            values["run_id"] = run.run_id
+            await connection.execute(self._sql("open_run_conversations"), values)
+            await connection.execute(self._sql("add_messages"), values)
+            await connection.execute(self._sql("notify_due"), {"channel": wakeup_channel(self.schema)})
+        return run
+
+    async def _copy(self, connection: TrioConnection, leads: Sequence[Lead]) -> None:
+        async with connection.cursor() as cursor, cursor.copy(self._sql("copy_leads")) as copy:
+            for lead in leads:
+                await copy.write_row(
+                    (
+                        lead.client_name,
+                        lead.company,
+                        lead.primary_email,
+                        lead.primary_phone,
+                        lead.phone,
+                        lead.primary_website,
+                        orjson.dumps(lead.custom_fields).decode(),
+                    )
+                )
+
+    async def overview(self, run_id: UUID | None = None) -> tuple[RunOverview, ...]:
+        """The newest runs, or the one that is named; empty when there is none."""
+        rows = await self._fetch("list_runs", {"run_id": run_id, "limit": LISTED_RUNS})
+        return tuple(RunOverview(row[0], row[1], RunStatus(row[2]), *row[3:]) for row in rows)
+
+    async def figures(self, run_id: UUID) -> RunFigures:
+        """What a run has used."""
+        [row] = await self._fetch("run_figures", {"run_id": run_id})
+        errors = tuple((error, count) for error, count in row[4] or ())
+        return RunFigures(row[0] or {}, row[1], int(row[2]), row[3], errors)
+
+    async def _fetch(self, name: str, values: dict[str, Any]) -> list[tuple[Any, ...]]:
+        async with translated(), self.pool.connection() as connection:
+            return await (await connection.execute(self._sql(name), values)).fetchall()
+
+    def _sql(self, name: str) -> bytes:
+        return statement(name, self.schema)

@@ -1,0 +1,28 @@
+-- Commits that parts are about to leave, where the claim is held, the lease runs and the run is running.
+--
+-- The message is locked, not only read: a rescue that takes it at the same time either sees this part as sending or
+-- keeps it from being committed.
+-- A part that is `sending` already is granted again only to the claim that meant to send it: its first commit was lost
+-- with the connection, and nothing has left yet.
+-- moves campaign_message_parts: planned, rejected -> sending
+with told as (
+  select r.*
+  from jsonb_to_recordset(%(rows)s::jsonb) as r (message_id uuid, owner uuid, fence bigint, part_no integer)
+), held as materialized (
+  select m.id, t.part_no, t.fence, r.status = 'running' as running
+  from told t
+  join {schema}.campaign_messages m on m.id = t.message_id
+  join {schema}.campaign_runs r on r.id = m.run_id
+  where m.claimed_by = t.owner and m.claim_fence = t.fence and m.status = 'sending'
+  for no key update of m
+), intended as (
+  update {schema}.campaign_message_parts p
+  set status = 'sending', claim_fence = h.fence, error_message = null
+  from held h
+  where h.running
+    and p.message_id = h.id
+    and p.part_no = h.part_no
+    and (p.status in ('planned', 'rejected') or (p.status = 'sending' and p.claim_fence = h.fence))
+  returning p.message_id
+)
+select h.id, h.running from held h where not h.running or h.id in (select i.message_id from intended i)

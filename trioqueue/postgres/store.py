@@ -1,0 +1,253 @@
+"""The worker's store: claims, facts, heartbeats and upkeep as named statements on PostgreSQL.
+
+A batch of facts is one transaction: one statement for each kind of fact that it holds, over all its rows, sent in one
+pipeline. The order of the kinds is the order in which facts of one message may meet in a batch: what a part came to
+is written before the next one is intended.
+"""
+
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final, TypeAlias, assert_never
+from uuid import UUID
+
+import attrs
+import orjson
+import trio
+
+from trioqueue.domain.completions import Usage
+from trioqueue.domain.facts import (
+    Fact,
+    Finished,
+    Noted,
+    PartsPlanned,
+    Returned,
+    SendIntended,
+    SendSettled,
+    TextGenerated,
+    Verdict,
+)
+from trioqueue.domain.logs import LogEntry, LogStep
+from trioqueue.domain.messages import Claim, ClaimedMessage, Incarnation, Part
+from trioqueue.domain.states import PartStatus
+from trioqueue.ports import Rescued
+from trioqueue.postgres.connection import TrioConnection
+from trioqueue.postgres.errors import DatabaseUnavailable, translated
+from trioqueue.postgres.pool import Pool
+from trioqueue.postgres.statements import statement
+
+RESCUED_AT_ONCE: Final = 500
+"""Most messages that one rescue takes: it holds their locks until it commits."""
+
+Row: TypeAlias = dict[str, Any]
+
+_KINDS: Final[tuple[tuple[type[Fact], str], ...]] = (
+    (TextGenerated, "store_texts"),
+    (PartsPlanned, "plan_parts"),
+    (SendSettled, "settle_parts"),
+    (SendIntended, "intend_parts"),
+    (Finished, "finish_messages"),
+    (Returned, "return_messages"),
+)
+
+
+class PostgresStore:
+    """A `ports.Store` on a pool of connections.
+
+    Args:
+        pool: Where the connections come from.
+        schema: The schema of the tables.
+        timeout: Seconds that one call may take, the wait for a connection included. The server's own time-outs do
+            not see a connection that is half open.
+    """
+
+    def __init__(self, pool: Pool, schema: str, *, timeout: float) -> None:
+        self._pool = pool
+        self._timeout = timeout
+        self._turn = UUID(int=0)
+        self._claim = statement("get_and_lock_campaign_messages", schema)
+        self._open_conversations = statement("open_conversations", schema)
+        self._write_logs = statement("write_logs", schema)
+        self._beat = statement("beat", schema)
+        self._leave = statement("leave", schema)
+        self._rescue = statement("rescue", schema)
+        self._skip_old = statement("skip_old", schema)
+        self._adopt_queued = statement("adopt_queued", schema)
+        self._pause_run = statement("pause_run", schema)
+        self._kinds = tuple((kind, statement(name, schema)) for kind, name in _KINDS)
+
+    async def claim(self, owner: UUID, count: int) -> Sequence[ClaimedMessage]:
+        """Claim up to `count` due messages: an equal share of each run first, then what is left of any."""
+        messages: list[ClaimedMessage] = []
+        async with self._session() as connection:
+            share: int | None = None
+            while True:
+                wanted = count - len(messages)
+                claimed = await self._claim_once(connection, owner, wanted, share)
+                messages += claimed
+                if not claimed or len(claimed) == wanted:
+                    return messages
+                share = wanted - len(claimed)
+
+    async def _claim_once(
+        self, connection: TrioConnection, owner: UUID, count: int, share: int | None
+    ) -> list[ClaimedMessage]:
+        values = {"owner": owner, "count": count, "share": share, "after_run": self._turn}
+        cursor = await connection.execute(self._claim, values)
+        messages = [_message(owner, row) for row in await cursor.fetchall()]
+        self._turn = last_turn(self._turn, [message.claim.run_id for message in messages])
+        homeless = [message.claim.message_id for message in messages if message.conversation_id is None]
+        if not homeless:
+            return messages
+        cursor = await connection.execute(self._open_conversations, {"message_ids": homeless, "owner": owner})
+        opened: dict[UUID, UUID] = dict(await cursor.fetchall())
+        return [
+            attrs.evolve(message, conversation_id=opened.get(message.claim.message_id, message.conversation_id))
+            for message in messages
+        ]
+
+    async def commit(self, facts: Sequence[Fact]) -> Sequence[Verdict]:
+        """Write all facts in one transaction; the verdicts come in the order of the facts."""
+        logs = [_log_row(fact.claim, fact.log) for fact in facts if fact.log is not None]
+        verdicts = [Verdict.DURABLE if isinstance(fact, Noted) else Verdict.CLAIM_LOST for fact in facts]
+        async with self._session() as connection:
+            cursors = []
+            async with connection.transaction(), connection.pipeline():
+                for kind, sql in self._kinds:
+                    places = [place for place, fact in enumerate(facts) if isinstance(fact, kind)]
+                    if places:
+                        rows = orjson.dumps([_row(facts[place]) for place in places], default=str).decode()
+                        cursors.append((places, await connection.execute(sql, {"rows": rows})))
+                if logs:
+                    await connection.execute(self._write_logs, {"rows": orjson.dumps(logs, default=str).decode()})
+            for places, cursor in cursors:
+                held = {row[0]: _verdict(row) for row in await cursor.fetchall()}
+                for place in places:
+                    verdicts[place] = held.get(facts[place].claim.message_id, Verdict.CLAIM_LOST)
+        return verdicts
+
+    async def beat(self, worker: Incarnation) -> None:
+        """Write the heartbeat of a worker, which registers it the first time."""
+        values = {"incarnation": worker.id, "host": worker.host, "pid": worker.pid, "lease": worker.lease}
+        await self._execute(self._beat, values)
+
+    async def leave(self, worker: Incarnation) -> None:
+        """Strike a worker off."""
+        await self._execute(self._leave, {"incarnation": worker.id})
+
+    async def rescue(self, *, idempotent: bool) -> Rescued:
+        """Take messages from workers whose lease has run out, until there are none."""
+        total = Rescued(0, 0)
+        while True:
+            row = await self._fetch(self._rescue, {"limit": RESCUED_AT_ONCE, "idempotent": idempotent})
+            total = Rescued(total.released + row[0], total.unconfirmed + row[1])
+            if row[0] + row[1] < RESCUED_AT_ONCE:
+                return total
+
+    async def skip_old(self, age: float) -> int:
+        """Skip messages that were due more than `age` seconds ago, and return how many."""
+        return int((await self._fetch(self._skip_old, {"age": age}))[0])
+
+    async def adopt_queued(self) -> int:
+        """Make pending what other programs wrote as `queued`, and return how many."""
+        async with self._session() as connection:
+            return (await connection.execute(self._adopt_queued)).rowcount
+
+    async def pause_run(self, run_id: UUID, step: LogStep, reason: str) -> bool:
+        """Pause a running run and log why; False when it was not running."""
+        async with self._session() as connection:
+            cursor = await connection.execute(self._pause_run, {"run_id": run_id, "step": step, "reason": reason})
+            return cursor.rowcount > 0
+
+    @asynccontextmanager
+    async def _session(self) -> AsyncIterator[TrioConnection]:
+        try:
+            with trio.fail_after(self._timeout):
+                async with translated(), self._pool.connection() as connection:
+                    yield connection
+        except trio.TooSlowError:
+            raise DatabaseUnavailable(f"the database did not answer within {self._timeout:g} s") from None
+
+    async def _execute(self, sql: bytes, values: Mapping[str, object]) -> None:
+        async with self._session() as connection:
+            await connection.execute(sql, values)
+
+    async def _fetch(self, sql: bytes, values: Mapping[str, object]) -> tuple[Any, ...]:
+        async with self._session() as connection:
+            cursor = await connection.execute(sql, values)
+            return (await cursor.fetchall())[0]
+
+
+def last_turn(after: UUID, served: Iterable[UUID]) -> UUID:
+    """The run that was served last when the turn began after the run `after` and went round in the order of ids."""
+    return max(served, key=lambda run: (run <= after, run), default=after)
+
+
+def _message(owner: UUID, row: tuple[Any, ...]) -> ClaimedMessage:
+    parts = tuple(Part(number, body, PartStatus(status)) for number, body, status in row[15] or ())
+    return ClaimedMessage(
+        claim=Claim(message_id=row[0], run_id=row[1], lead_id=row[2], owner=owner, fence=row[3]),
+        conversation_id=row[4],
+        retry_count=row[5],
+        text=row[6],
+        spent=Usage(row[7], row[8]),
+        send_time_ms=row[9],
+        model=row[10],
+        instructions=row[11],
+        split=row[12],
+        max_parts=row[13],
+        context=row[14],
+        parts=parts,
+    )
+
+
+def _verdict(row: tuple[Any, ...]) -> Verdict:
+    # Only the statement of intents has a second column: whether the run is running.
+    return Verdict.RUN_STOPPED if row[1:] == (False,) else Verdict.DURABLE
+
+
+def _row(fact: Fact) -> Row:
+    row: Row = {"message_id": fact.claim.message_id, "owner": fact.claim.owner, "fence": fact.claim.fence}
+    match fact:
+        case TextGenerated():
+            row |= {"text": fact.text, "model": fact.model, "time_ms": fact.time_ms} | _spent(fact.spent)
+        case PartsPlanned():
+            row |= {"bodies": fact.bodies, "time_ms": fact.time_ms} | _spent(fact.spent)
+        case SendSettled():
+            row |= {
+                "part_no": fact.part_no,
+                "status": fact.status,
+                "provider_message_id": fact.provider_message_id,
+                "error": fact.error,
+                "send_time_ms": fact.send_time_ms,
+            }
+        case SendIntended():
+            row |= {"part_no": fact.part_no}
+        case Finished():
+            row |= {
+                "status": fact.status,
+                "error_message": fact.error,
+                "provider_message_id": fact.provider_message_id,
+            } | _spent(fact.spent)
+        case Returned():
+            row |= {"delay": fact.delay, "retry_count": fact.retry_count, "error": fact.error} | _spent(fact.spent)
+        case Noted():
+            pass
+        case _:
+            assert_never(fact)
+    return row
+
+
+def _spent(spent: Usage | None) -> Row:
+    return {} if spent is None else {"tokens": spent.tokens, "cost_usd": spent.cost_usd}
+
+
+def _log_row(claim: Claim, log: LogEntry) -> Row:
+    return {
+        "run_id": claim.run_id,
+        "message_id": claim.message_id,
+        "lead_id": claim.lead_id,
+        "step_name": log.step,
+        "level": log.level,
+        "message": log.message,
+        "details": log.details,
+    }
