@@ -1,0 +1,41 @@
+"""Whether a generated text may go out as a message (SPEC R10)."""
+
+from typing import Final
+
+from trioqueue.domain.errors import TrioqueueError
+from trioqueue.domain.splitting import TextTooLong, split_deterministically
+
+SHORTEST_MESSAGE: Final = 10
+"""Characters, after stripping. What is shorter is a model's failure, not a message."""
+
+LONGEST_UNSPLIT: Final = 4_096
+"""Characters of a message that the campaign wants whole: the most that WhatsApp takes as one text."""
+
+
+class UnfitMessage(TrioqueueError):
+    """A generated text is not fit to be sent; the attempt has failed."""
+
+
+def checked_message(text: str, max_parts: int | None) -> str:
+    """The text as it is sent: without NUL characters and lone surrogates, which cannot be stored, and stripped.
+
+    Args:
+        text: What the model wrote.
+        max_parts: How many parts it may have; None when it goes out whole.
+
+    Raises:
+        UnfitMessage: It has fewer than 10 characters, or too many for its parts. Found out before the text is stored:
+            a stored text is never written again, so it must be one that can be sent.
+    """
+    message = text.replace("\0", "").encode(errors="ignore").decode().strip()
+    if len(message) < SHORTEST_MESSAGE:
+        raise UnfitMessage(f"the model wrote {len(message)} characters, a message has at least {SHORTEST_MESSAGE}")
+    if max_parts is None:
+        if len(message) > LONGEST_UNSPLIT:
+            raise UnfitMessage(f"the model wrote {len(message)} characters, one part has at most {LONGEST_UNSPLIT}")
+        return message
+    try:
+        split_deterministically(message, max_parts)
+    except TextTooLong as error:
+        raise UnfitMessage(str(error)) from error
+    return message

@@ -1,0 +1,69 @@
+"""Whether a model's parts are the operator's text, and where in the text they begin.
+
+Models change what nobody sees: white space, the shape of quotes and dashes, composed or decomposed letters. They also
+change what matters: a number, a "não". Both texts are reduced to what matters; when they are equal then, the places
+between the parts are looked up in the original, whose own slices are sent.
+"""
+
+import unicodedata
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+import attrs
+
+from trioqueue.domain.splitting.characters import BLANKS, graphemes
+
+_FOLDED: Final = str.maketrans(
+    dict.fromkeys(BLANKS, "")
+    | dict.fromkeys("“”„‟", '"')
+    | dict.fromkeys("‘’‚‛", "'")
+    | dict.fromkeys("‐‑‒–—―−", "-")
+    | {"…": "..."}
+)
+"""Zero-width joiners and variation selectors stay: an emoji changes with them."""
+
+
+def normalise(text: str) -> str:
+    """What of a text must not change: NFC, without blanks, with straight quotes, plain hyphens and three full stops."""
+    return unicodedata.normalize("NFC", text).translate(_FOLDED)
+
+
+@attrs.frozen
+class Original:
+    """A text, ready to have parts compared with it.
+
+    Attributes:
+        normalised: The text normalised, grapheme by grapheme.
+        places: For each place of `normalised` where a grapheme begins, where that grapheme begins in the text.
+    """
+
+    normalised: str
+    places: Mapping[int, int]
+
+    @classmethod
+    def of(cls, text: str) -> "Original":
+        """Normalise a text and remember where everything came from."""
+        pieces: list[str] = []
+        places: dict[int, int] = {}
+        length = 0
+        for start, end in graphemes(text):
+            piece = normalise(text[start:end])
+            places[length] = start
+            pieces.append(piece)
+            length += len(piece)
+        return cls("".join(pieces), places)
+
+    def ends_of(self, parts: Iterable[str]) -> list[int] | None:
+        """Where in `normalised` each part ends; None when the parts, joined, are another text.
+
+        Gives up at the first part that differs, so the cost does not grow with what follows it.
+        """
+        ends: list[int] = []
+        end = 0
+        for part in parts:
+            piece = normalise(part)
+            if not self.normalised.startswith(piece, end):
+                return None
+            end += len(piece)
+            ends.append(end)
+        return ends if end == len(self.normalised) else None
