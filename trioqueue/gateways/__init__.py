@@ -1,0 +1,1 @@
+"""Messaging gateways: one file for each, behind `trioqueue.ports.Gateway`."""

@@ -1,0 +1,1 @@
+"""HTTP for many small POSTs at once: a lean transport, one exchange with one deadline, and its result as a value."""

@@ -1,0 +1,1 @@
+"""The language model: OpenRouter's chat completions, and any server of the same shape."""
