@@ -1,0 +1,127 @@
+"""A worker's inside, wired to fakes, with its ledger and its heartbeat running."""
+
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Final
+from uuid import UUID, uuid4
+
+import attrs
+import trio
+
+from tests.support.fakes import FakeGateway, FakeModel, FakeStore, StoredMessage
+from trioqueue.domain.messages import Incarnation
+from trioqueue.worker.calls import ModelCalls
+from trioqueue.worker.cooldown import Cooldowns
+from trioqueue.worker.drain import Drain
+from trioqueue.worker.heartbeat import Heartbeat
+from trioqueue.worker.intake import Intake, Wakeup
+from trioqueue.worker.ledger import Ledger
+from trioqueue.worker.pipeline import Pipeline
+from trioqueue.worker.sender import Sender
+from trioqueue.worker.supervisor import Worker, WorkerSettings
+from trioqueue.worker.tally import Tally
+from trioqueue.worker.writer import Writer, WriterSettings
+
+LEASE: Final = 30.0
+COMPUTE_TIMEOUT: Final = 30.0
+DEFAULTS: Final = WorkerSettings(
+    concurrency=5,
+    batch_size=15,
+    generate_timeout=30.0,
+    split_timeout=20.0,
+    send_timeout=10.0,
+    compute_timeout=COMPUTE_TIMEOUT,
+    drain_timeout=20.0,
+    heartbeat_interval=10.0,
+    poll_interval=5.0,
+    skip_after=3600.0,
+)
+
+
+def incarnation() -> Incarnation:
+    """A fresh one."""
+    return Incarnation(uuid4(), "host", 1, LEASE)
+
+
+@attrs.define(eq=False)
+class Rig:
+    """All that a message meets on its way."""
+
+    store: FakeStore = attrs.field(factory=FakeStore)
+    model: FakeModel = attrs.field(factory=FakeModel)
+    gateway: FakeGateway = attrs.field(factory=FakeGateway)
+    drain: Drain = attrs.field(factory=Drain)
+    tally: Tally = attrs.field(factory=Tally)
+    limiter: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(5))
+    incarnation: Incarnation = attrs.field(factory=incarnation)
+    ledger: Ledger = attrs.field(init=False)
+    heartbeat: Heartbeat = attrs.field(init=False)
+    pipeline: Pipeline = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.ledger = Ledger(self.store)
+        self.heartbeat = Heartbeat(self.store, self.incarnation, interval=10.0)
+        writer = Writer(
+            ModelCalls(self.model, Cooldowns(), random.Random(1)),
+            self.ledger,
+            WriterSettings(generate_timeout=30.0, split_timeout=20.0),
+        )
+        sender = Sender(self.gateway, self.ledger, self.drain, self.heartbeat, timeout=10.0)
+        self.pipeline = Pipeline(writer, sender, self.ledger, self.store, self.drain, self.tally, COMPUTE_TIMEOUT)
+
+    def intake(self, **changes: Any) -> Intake:
+        """An intake for the rig's pipeline."""
+        values: dict[str, Any] = {
+            "store": self.store,
+            "owner": self.incarnation.id,
+            "pipeline": self.pipeline,
+            "limiter": self.limiter,
+            "drain": self.drain,
+            "tally": self.tally,
+            "wakeup": Wakeup(),
+            "batch_size": 15,
+            "poll_interval": 5.0,
+            "chance": random.Random(1),
+        }
+        return Intake(**values | changes)
+
+    async def process(self, message: StoredMessage | None = None) -> StoredMessage:
+        """Claim a message, the one given or any that is due, and take it to its end."""
+        [claimed] = [
+            claimed
+            for claimed in await self.store.claim(self.incarnation.id, 1)
+            if message is None or claimed.claim.message_id == message.id
+        ]
+        await self.pipeline.process(claimed)
+        return self.store.messages[claimed.claim.message_id]
+
+    def take_away(self, message: StoredMessage, owner: UUID | None = None) -> None:
+        """Let another worker hold the message."""
+        message.owner, message.fence = owner or uuid4(), message.fence + 1
+
+
+@asynccontextmanager
+async def running(rig: Rig | None = None) -> AsyncIterator[Rig]:
+    """A rig whose ledger and heartbeat run; at the end, the rules of the store must have been kept."""
+    rig = rig or Rig()
+    await rig.heartbeat.beat()
+    async with trio.open_nursery() as services:
+        services.start_soon(rig.ledger.run)
+        services.start_soon(rig.heartbeat.run)
+        yield rig
+        services.cancel_scope.cancel()
+
+    assert not rig.store.violations
+
+
+def worker(rig: Rig, **changes: Any) -> Worker:
+    """A whole worker on the rig's store, model and gateway."""
+    return Worker(
+        store=rig.store,
+        model=rig.model,
+        gateway=rig.gateway,
+        incarnation=rig.incarnation,
+        settings=attrs.evolve(DEFAULTS, **changes),
+        chance=random.Random(1),
+    )

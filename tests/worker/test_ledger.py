@@ -1,0 +1,224 @@
+"""The ledger: many messages' facts in one commit, none acknowledged before it is on disk, none lost."""
+
+import pytest
+import trio
+import trio.testing
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.support.clock import passes, virtual_time
+from tests.worker.rig import Rig, running
+from trioqueue.domain.completions import NOTHING_SPENT
+from trioqueue.domain.facts import (
+    Fact,
+    Finished,
+    Noted,
+    PartsPlanned,
+    Returned,
+    SendIntended,
+    TextGenerated,
+    Verdict,
+    WayBack,
+)
+from trioqueue.domain.logs import LogEntry, LogLevel, LogStep
+from trioqueue.domain.messages import Claim
+from trioqueue.domain.states import MessageStatus, PartStatus, RunStatus
+from trioqueue.ports import StoreUnavailable
+from trioqueue.worker.ledger import LARGEST_BATCH
+
+
+def note(claim: Claim, text: str = "noted") -> Noted:
+    """A fact that changes nothing but the log."""
+    return Noted(claim, LogEntry(LogStep.STARTED, LogLevel.INFO, text))
+
+
+async def claims(rig: Rig, count: int) -> list[Claim]:
+    """Claims of messages that are due."""
+    rig.store.add(count)
+    return [message.claim for message in await rig.store.claim(rig.incarnation.id, count)]
+
+
+@virtual_time
+async def test_one_commit_for_many() -> None:
+    """What is told while a commit is on its way to the disk goes into the next one, all together, in order."""
+    async with running() as rig:
+        first, *others = await claims(rig, 50)
+        gate = rig.store.hold("commit")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(rig.ledger.record, note(first))
+            await trio.testing.wait_all_tasks_blocked()
+            for claim in others:
+                nursery.start_soon(rig.ledger.record, note(claim))
+                await trio.testing.wait_all_tasks_blocked()
+            gate.set()
+
+        told = [[fact.claim for fact, _ in commit] for commit in rig.store.commits]
+
+    assert told == [[first], others]
+
+
+@virtual_time
+async def test_a_commit_is_bounded() -> None:
+    """More entries than a commit takes wait for the one after."""
+    async with running() as rig:
+        gate = rig.store.hold("commit")
+        async with trio.open_nursery() as nursery:
+            for claim in await claims(rig, LARGEST_BATCH + 1):
+                nursery.start_soon(rig.ledger.record, note(claim))
+            await trio.testing.wait_all_tasks_blocked()
+            gate.set()
+
+        sizes = [len(commit) for commit in rig.store.commits]
+
+    assert sum(sizes) == LARGEST_BATCH + 1
+    assert max(sizes) <= LARGEST_BATCH
+
+
+@virtual_time
+async def test_nothing_is_acknowledged_before_it_is_durable() -> None:
+    """Who tells a fact goes on when its commit has returned, not before."""
+    async with running() as rig:
+        [claim] = await claims(rig, 1)
+        rig.store.takes = 3.0
+        began = trio.current_time()
+        verdict = await rig.ledger.record(note(claim))
+
+        assert verdict is Verdict.DURABLE
+        assert trio.current_time() - began == 3.0
+
+
+@virtual_time
+async def test_an_away_store_is_told_the_same_again() -> None:
+    """While the store is away the facts wait, with growing pauses of at most five seconds, and none is lost."""
+    async with running() as rig:
+        [claim] = await claims(rig, 1)
+        rig.store.fail("commit", *(StoreUnavailable("away") for _ in range(10)))
+        began = trio.current_time()
+        told = note(claim)
+        verdict = await rig.ledger.record(told)
+
+        assert verdict is Verdict.DURABLE
+        assert rig.store.facts(Noted) == [told]
+        assert trio.current_time() - began == pytest.approx(0.1 + 0.2 + 0.4 + 0.8 + 1.6 + 3.2 + 4 * 5.0)
+
+
+@virtual_time
+async def test_an_intent_whose_answer_was_lost_is_granted_again() -> None:
+    """A commit that came through although its connection was lost is told again and leaves what it left."""
+    async with running() as rig:
+        [claim] = await claims(rig, 1)
+        rig.store.fail("commit", StoreUnavailable("lost"), done=True)
+        verdict = await rig.ledger.record(PartsPlanned(claim, ("um", "dois"), NOTHING_SPENT), SendIntended(claim, 1))
+
+        assert verdict is Verdict.DURABLE
+        assert len(rig.store.commits) == 2
+        assert rig.store.messages[claim.message_id].part_statuses() == [PartStatus.SENDING, PartStatus.PLANNED]
+
+
+class Refused(Exception):
+    """What a store says to a fact that it cannot hold."""
+
+
+@virtual_time
+async def test_a_refused_fact_is_its_own_messages_fault() -> None:
+    """A fact that the store refuses fails the one who told it; the facts told with it in the same batch are written."""
+    async with running() as rig:
+        bad, *good = await claims(rig, 4)
+        verdicts: list[Verdict] = []
+
+        def refuse(fact: Fact) -> None:
+            if fact.claim == bad:
+                raise Refused
+
+        async def tell_good(claim: Claim) -> None:
+            verdicts.append(await rig.ledger.record(note(claim)))
+
+        async def tell_bad() -> None:
+            with pytest.raises(Refused):
+                await rig.ledger.record(note(bad))
+
+        rig.store.refuse = refuse
+        gate = rig.store.hold("commit")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(tell_good, good[0])
+            await trio.testing.wait_all_tasks_blocked()
+            nursery.start_soon(tell_bad)
+            for claim in good[1:]:
+                nursery.start_soon(tell_good, claim)
+            await trio.testing.wait_all_tasks_blocked()
+            gate.set()
+
+        assert verdicts == [Verdict.DURABLE] * 3
+        assert {fact.claim for fact in rig.store.facts(Noted)} == set(good)
+
+
+@virtual_time
+async def test_the_ledger_goes_on_after_a_refusal() -> None:
+    """A refusal ends neither the ledger nor the next fact of the same message."""
+    async with running() as rig:
+        [claim] = await claims(rig, 1)
+        rig.store.fail("commit", Refused())
+        with pytest.raises(Refused):
+            await rig.ledger.record(note(claim))
+
+        assert await rig.ledger.record(note(claim)) is Verdict.DURABLE
+
+
+@virtual_time
+async def test_a_cancelled_waiter_does_not_take_its_fact_along() -> None:
+    """What was told is written although nobody waits for it any more: a paid text is not thrown away."""
+    async with running() as rig:
+        [claim] = await claims(rig, 1)
+        gate = rig.store.hold("commit")
+        with trio.move_on_after(1) as scope:
+            await rig.ledger.record(TextGenerated(claim, "Olá, Ana!", "model", NOTHING_SPENT, 7))
+        gate.set()
+        await rig.ledger.record(note(claim))
+
+        assert scope.cancelled_caught
+        assert rig.store.messages[claim.message_id].text == "Olá, Ana!"
+
+
+@virtual_time
+async def test_a_lost_claim_outweighs_a_stopped_run() -> None:
+    """Of the verdicts on facts told together the gravest counts: lost, then stopped, then durable."""
+    async with running() as rig:
+        held, lost = await claims(rig, 2)
+        rig.take_away(rig.store.messages[lost.message_id])
+        rig.store.runs[held.run_id] = RunStatus.PAUSED
+        planned = PartsPlanned(held, ("um",), NOTHING_SPENT)
+
+        assert await rig.ledger.record(planned) is Verdict.DURABLE
+        assert await rig.ledger.record(planned, SendIntended(held, 1)) is Verdict.RUN_STOPPED
+        assert await rig.ledger.record(SendIntended(held, 1), note(held)) is Verdict.RUN_STOPPED
+        assert await rig.ledger.record(note(lost), SendIntended(held, 1), note(held)) is Verdict.CLAIM_LOST
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.sampled_from(["note", "release", "finish"])), max_size=40), st.data())
+@virtual_time
+async def test_every_fact_gets_its_own_verdict(told: list[tuple[int, str]], data: st.DataObject) -> None:
+    """Whatever is told in whatever batches, each entry learns what became of its own facts and of no other's."""
+    async with running() as rig:
+        claimed = await claims(rig, 6)
+        rig.store.takes = data.draw(st.sampled_from([0.0, 0.5]))
+        answers: dict[int, Verdict] = {}
+
+        async def tell(place: int, claim: Claim, kind: str) -> None:
+            facts: dict[str, Fact] = {
+                "note": note(claim),
+                "release": Returned(claim, WayBack.RELEASE, None, 0),
+                "finish": Finished(claim, MessageStatus.FAILED),
+            }
+            answers[place] = await rig.ledger.record(facts[kind])
+
+        async with trio.open_nursery() as nursery:
+            for place, (which, kind) in enumerate(told):
+                nursery.start_soon(tell, place, claimed[which], kind)
+                await passes(data.draw(st.sampled_from([0.0, 0.25])))
+
+        written = [verdict for commit in rig.store.commits for _, verdict in commit]
+
+    assert len(answers) == len(told)
+    assert sorted(answers.values(), key=lambda verdict: verdict.value) == sorted(written, key=lambda v: v.value)
+    ended = [which for place, (which, kind) in enumerate(told) if kind != "note" and answers[place] is Verdict.DURABLE]
+    assert len(ended) == len(set(ended)) == len({which for which, kind in told if kind != "note"})

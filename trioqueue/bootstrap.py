@@ -1,0 +1,172 @@
+"""Builds the adapters from the settings and wires them: the only place that knows all of them."""
+
+import os
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Final
+from uuid import uuid4
+
+import attrs
+
+from trioqueue.domain.messages import Incarnation
+from trioqueue.gateways.internal import InternalGateway
+from trioqueue.http.proxies import transport_for
+from trioqueue.openrouter.client import OpenRouter
+from trioqueue.ports import Gateway, Model
+from trioqueue.postgres.campaigns import Campaigns, wakeup_channel
+from trioqueue.postgres.connect import connect
+from trioqueue.postgres.connection import TrioConnection
+from trioqueue.postgres.embedded import embedded_postgres
+from trioqueue.postgres.errors import translated
+from trioqueue.postgres.listener import listen
+from trioqueue.postgres.migrations import Migration, check_schema, migrate
+from trioqueue.postgres.pool import Pool
+from trioqueue.postgres.store import PostgresStore
+from trioqueue.settings import SETTINGS, Settings, SettingsError
+from trioqueue.worker.supervisor import Worker, WorkerSettings
+
+PREPARE_AFTER: Final = 5
+"""Executions of a statement on one connection until it is prepared there: psycopg's own default."""
+
+ANSWER_MARGIN: Final = 5.0
+"""Seconds beyond the server's own time-out that a call of the store may take."""
+
+
+@attrs.frozen(eq=False)
+class Database:
+    """A database and the schema that trioqueue uses in it."""
+
+    url: str = attrs.field(repr=False)
+    pool: Pool
+    settings: Settings
+
+    @property
+    def campaigns(self) -> Campaigns:
+        """The campaigns of the schema."""
+        return Campaigns(self.pool, self.settings.schema)
+
+    async def migrate(self) -> tuple[Migration, ...]:
+        """Bring the schema up to date, and say what was applied.
+
+        Raises:
+            MigrationError: It cannot be.
+            DatabaseError: The database refused or was away.
+        """
+        async with translated(), self.pool.connection() as connection:
+            return await migrate(connection, self.settings.schema)
+
+    async def check(self) -> None:
+        """Make sure that the schema is up to date.
+
+        Raises:
+            SchemaOutdated: It is not.
+            DatabaseError: The database refused or was away.
+        """
+        async with translated(), self.pool.connection() as connection:
+            await check_schema(connection, self.settings.schema)
+
+
+@asynccontextmanager
+async def open_database(settings: Settings) -> AsyncIterator[Database]:
+    """The database of the settings; an embedded one, started and stopped here, when none is set.
+
+    Raises:
+        EmbeddedPostgresError: The embedded server cannot be started.
+    """
+    if settings.database_url is not None:
+        async with _pool(settings.database_url.get_secret_value(), settings) as database:
+            yield database
+    else:
+        async with (
+            embedded_postgres(settings.data_dir, bin_dir=settings.pg_bin) as url,
+            _pool(url, settings) as database,
+        ):
+            yield database
+
+
+@asynccontextmanager
+async def _pool(url: str, settings: Settings) -> AsyncIterator[Database]:
+    async with Pool(_connector(url, settings), size=settings.pool_size) as pool:
+        yield Database(url, pool, settings)
+
+
+def _connector(url: str, settings: Settings) -> Callable[[], Awaitable[TrioConnection]]:
+    limits = settings.statement_timeout if settings.prepared_statements else None
+
+    async def open_connection() -> TrioConnection:
+        return await connect(
+            url,
+            statement_timeout=limits,
+            idle_in_transaction_timeout=limits,
+            prepare_threshold=PREPARE_AFTER if settings.prepared_statements else None,
+        )
+
+    return open_connection
+
+
+@asynccontextmanager
+async def open_model(settings: Settings) -> AsyncIterator[Model]:
+    """The language model of the settings.
+
+    Raises:
+        SettingsError: Its key is not set.
+    """
+    if settings.openrouter_api_key is None:
+        raise SettingsError(_unset("openrouter_api_key"))
+    async with transport_for(settings.openrouter_url) as transport:
+        yield OpenRouter(settings.openrouter_url, settings.openrouter_api_key.get_secret_value(), transport)
+
+
+@asynccontextmanager
+async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
+    """The messaging gateway of the settings.
+
+    Raises:
+        SettingsError: Its address or its key is not set.
+    """
+    problems = [_unset(name) for name in ("gateway_url", "gateway_key") if getattr(settings, name) is None]
+    if settings.gateway_url is None or settings.gateway_key is None:
+        raise SettingsError(*problems)
+    key = settings.gateway_key.get_secret_value()
+    async with transport_for(settings.gateway_url) as transport:
+        yield InternalGateway(settings.gateway_url, key, transport, idempotent=settings.gateway_idempotent)
+
+
+def _unset(name: str) -> str:
+    setting = SETTINGS[name]
+    return f"{setting.variable} is not set: {setting.help}"
+
+
+def make_worker(database: Database, model: Model, gateway: Gateway) -> Worker:
+    """A worker of this process, as a new incarnation."""
+    settings = database.settings
+    return Worker(
+        store=PostgresStore(database.pool, settings.schema, timeout=settings.statement_timeout + ANSWER_MARGIN),
+        model=model,
+        gateway=gateway,
+        incarnation=Incarnation(uuid4(), socket.gethostname(), os.getpid(), settings.lease),
+        settings=WorkerSettings(
+            **{field.name: getattr(settings, field.name) for field in attrs.fields(WorkerSettings)}
+        ),
+        wakeups=partial(_hear_wakeups, database) if settings.listen else None,
+    )
+
+
+async def _hear_wakeups(database: Database, wake: Callable[[], None]) -> None:
+    await listen(_connector(database.url, database.settings), wakeup_channel(database.settings.schema), wake)
+
+
+@asynccontextmanager
+async def open_worker(settings: Settings) -> AsyncIterator[Worker]:
+    """A worker with the database, the model and the gateway of the settings; what is missing is said first.
+
+    Raises:
+        SettingsError: An address or a key is not set.
+        SchemaOutdated: The schema is not up to date.
+        DatabaseError: The database refused or was away.
+    """
+    async with open_model(settings) as model, open_gateway(settings) as gateway, open_database(settings) as database:
+        await database.check()
+        yield make_worker(database, model, gateway)

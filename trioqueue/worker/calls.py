@@ -1,0 +1,62 @@
+"""Calls of the model, with their in-call retries (SPEC R3 and 4.3)."""
+
+import random
+
+import attrs
+import trio
+
+from trioqueue.domain.attempts import CallAgain, CallEnd, WaitLonger, next_step
+from trioqueue.domain.backoff import wait_after
+from trioqueue.domain.completions import NOTHING_SPENT, CompletionRequest, RateLimited, Usage
+from trioqueue.ports import Model
+from trioqueue.worker.cooldown import Cooldowns
+
+
+@attrs.frozen
+class Called:
+    """The end of a call and what all of its attempts cost."""
+
+    end: CallEnd
+    spent: Usage
+
+
+@attrs.frozen(eq=False)
+class ModelCalls:
+    """Calls a model, waits rate limits out, and tries faults of the service again.
+
+    Attributes:
+        model: What is called.
+        cooldowns: Shared by all messages in flight.
+        chance: Where the jitter comes from.
+    """
+
+    model: Model
+    cooldowns: Cooldowns
+    chance: random.Random
+
+    async def call(self, request: CompletionRequest, *, timeout: float) -> Called:
+        """Make one call, at most three attempts, within the deadline of the surrounding scope.
+
+        Args:
+            request: What is asked.
+            timeout: Seconds for each attempt.
+        """
+        spent = NOTHING_SPENT
+        attempt = 0
+        while True:
+            attempt += 1
+            cooling = await self.cooldowns.wait(request.model)
+            if cooling:
+                return Called(WaitLonger(cooling, "the model is cooling down after a rate limit"), spent)
+            completion = await self.model.complete(request, timeout=timeout)
+            spent += completion.usage
+            luck = self.chance.random()
+            if isinstance(completion, RateLimited):
+                self.cooldowns.begin(request.model, wait_after(attempt, completion.retry_after, luck))
+            remaining = trio.current_effective_deadline() - trio.current_time()
+            step = next_step(completion, attempt, remaining, luck)
+            if not isinstance(step, CallAgain):
+                return Called(step, spent)
+            if step.larger:
+                request = attrs.evolve(request, max_tokens=2 * request.max_tokens)
+            await trio.sleep(step.wait)

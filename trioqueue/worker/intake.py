@@ -1,0 +1,138 @@
+"""The intake: waits for free slots, claims just that many messages, and starts each in the nursery.
+
+Slots are taken before rows are claimed, so no message is held that nobody works on; a freed slot is refilled at once,
+never when the slowest of a batch is done.
+"""
+
+import random
+from typing import Final
+from uuid import UUID
+
+import attrs
+import structlog
+import trio
+
+from trioqueue.domain.messages import ClaimedMessage
+from trioqueue.ports import Store, StoreUnavailable
+from trioqueue.worker.drain import Drain
+from trioqueue.worker.pipeline import Pipeline
+from trioqueue.worker.reconnect import reconnect_waits
+from trioqueue.worker.tally import Tally
+
+POLL_JITTER: Final = 0.25
+"""The part of the polling interval that is taken off at random, so that many workers do not ask in step."""
+
+log = structlog.get_logger(__name__)
+
+
+@attrs.define(eq=False)
+class Slot:
+    """A place for one message in flight: what borrows from the limiter."""
+
+
+class Wakeup:
+    """Tells an idle intake to look again; polling is the truth, this only makes it earlier."""
+
+    def __init__(self) -> None:
+        self._event = trio.Event()
+
+    def wake(self) -> None:
+        """End the present wait."""
+        self._event.set()
+        self._event = trio.Event()
+
+    async def wait(self) -> None:
+        """Wait to be woken."""
+        await self._event.wait()
+
+
+@attrs.frozen(eq=False)
+class Intake:
+    """Keeps the slots filled.
+
+    Attributes:
+        store: Where messages are claimed.
+        owner: The incarnation that claims them.
+        pipeline: What takes a message to its end.
+        limiter: Bounds the messages in flight.
+        drain: Ends the intake.
+        tally: Counts the claimed.
+        wakeup: Ends an idle wait early.
+        batch_size: Most messages of one claim.
+        poll_interval: Most seconds of an idle wait.
+        chance: Where the jitter comes from.
+    """
+
+    store: Store
+    owner: UUID
+    pipeline: Pipeline
+    limiter: trio.CapacityLimiter
+    drain: Drain
+    tally: Tally
+    wakeup: Wakeup
+    batch_size: int
+    poll_interval: float
+    chance: random.Random
+
+    async def run(self, nursery: trio.Nursery) -> None:
+        """Claim until the drain begins, with a pause where nothing is due."""
+        while not self.drain.begun:
+            if not await self.fill(nursery, self.batch_size):
+                with self.drain.bounded(self.poll_interval * (1 - POLL_JITTER * self.chance.random())):
+                    await self.wakeup.wait()
+
+    async def run_batch(self, nursery: trio.Nursery) -> None:
+        """Claim one batch, or what is due of it."""
+        wanted = self.batch_size
+        while wanted and (claimed := await self.fill(nursery, wanted)):
+            wanted -= claimed
+
+    async def run_until_empty(self, nursery: trio.Nursery) -> None:
+        """Claim until nothing is due."""
+        while await self.fill(nursery, self.batch_size):
+            pass
+
+    async def fill(self, nursery: trio.Nursery, most: int) -> int:
+        """Wait for a slot, claim for all that are free, and start what was claimed.
+
+        Returns:
+            How many messages were claimed; 0 when nothing is due, or when the drain has begun.
+        """
+        slots = await self._take_slots(most)
+        claimed: list[ClaimedMessage] = []
+        try:
+            if not self.drain.begun:
+                claimed = list(await self._claim(len(slots)))
+        finally:
+            for slot in slots[len(claimed) :]:
+                self.limiter.release_on_behalf_of(slot)
+        self.tally.claimed += len(claimed)
+        for slot, message in zip(slots, claimed, strict=False):
+            nursery.start_soon(self._process, slot, message)
+        return len(claimed)
+
+    async def _take_slots(self, most: int) -> list[Slot]:
+        slots = [Slot()]
+        await self.limiter.acquire_on_behalf_of(slots[0])
+        while len(slots) < most and self.limiter.available_tokens >= 1:
+            slots.append(Slot())
+            self.limiter.acquire_on_behalf_of_nowait(slots[-1])
+        return slots
+
+    async def _claim(self, count: int) -> list[ClaimedMessage]:
+        for wait in reconnect_waits():
+            try:
+                return list(await self.store.claim(self.owner, count))
+            except StoreUnavailable as error:
+                log.warning("the intake waits for the store", error=str(error), wait=wait)
+                with self.drain.bounded(wait):
+                    await trio.sleep(wait)
+                if self.drain.begun:
+                    break
+        return []
+
+    async def _process(self, slot: Slot, message: ClaimedMessage) -> None:
+        try:
+            await self.pipeline.process(message)
+        finally:
+            self.limiter.release_on_behalf_of(slot)

@@ -1,0 +1,130 @@
+"""One message, from claim to end: generate, store, split, store, send, finish.
+
+A message's faults stay its own: whatever is raised here ends in the message's own record, and never in the nursery
+that the others run in.
+"""
+
+import attrs
+import structlog
+
+from trioqueue.domain.attempts import AttemptFailed
+from trioqueue.domain.facts import Fact, PartsPlanned, SendSettled, Verdict
+from trioqueue.domain.logs import LogEntry, LogLevel, LogStep
+from trioqueue.domain.messages import ClaimedMessage
+from trioqueue.domain.states import PartStatus
+from trioqueue.ports import Store
+from trioqueue.worker import ends
+from trioqueue.worker.drain import Drain
+from trioqueue.worker.ends import Ending
+from trioqueue.worker.ledger import Ledger
+from trioqueue.worker.sender import Sender
+from trioqueue.worker.tally import End, Tally
+from trioqueue.worker.work import ClaimLost, GivenUp, PartUnknown, RunAtFault, Stop, Work
+from trioqueue.worker.writer import Writer, split_without_model
+
+log = structlog.get_logger(__name__)
+
+
+@attrs.frozen(eq=False)
+class Pipeline:
+    """Takes claimed messages to their end.
+
+    Attributes:
+        writer: The compute phase.
+        sender: The send phase.
+        ledger: Where ends are made durable.
+        store: Where runs are paused.
+        drain: Ends the compute phase early.
+        tally: Counts the ends.
+        compute_timeout: Seconds for the compute phase.
+    """
+
+    writer: Writer
+    sender: Sender
+    ledger: Ledger
+    store: Store
+    drain: Drain
+    tally: Tally
+    compute_timeout: float
+
+    async def process(self, message: ClaimedMessage) -> None:
+        """Take one message to its end, whatever it is. Raises no Exception."""
+        work = Work(message)
+        try:
+            end = await self._process(work)
+        except ClaimLost as error:
+            log.warning("claim lost", message_id=str(message.claim.message_id), reason=str(error))
+            end = End.LOST
+        except Exception as error:
+            log.exception("message failed", message_id=str(message.claim.message_id))
+            end = await self._end_after_error(work, error)
+        self.tally.ends[end] += 1
+        self.tally.parts_sent += work.parts_sent
+        self.tally.tokens_used += work.spent.tokens - message.spent.tokens
+
+    async def _process(self, work: Work) -> End:
+        stop = await self._write(work)
+        if stop is not None:
+            return await self._stop(work, stop)
+        phase = await self.sender.send(work, _planned(work))
+        if phase.stop is not None:
+            return await self._stop(work, phase.stop, phase.told)
+        ending = ends.sent(work.message, work.spent, phase.provider_message_id, len(work.bodies))
+        return await self._end(work, ending, phase.told)
+
+    async def _write(self, work: Work) -> Stop | None:
+        stop: Stop | None = None
+        with self.drain.bounded(self.compute_timeout) as scope:
+            stop = await self.writer.generate(work)
+            if stop is None and work.text is not None:
+                await self.writer.split(work, work.text)
+        if not scope.cancelled_caught:
+            return stop
+        if self.drain.begun:
+            return GivenUp()
+        if work.text is None:
+            return AttemptFailed(f"not written within {self.compute_timeout:g} s", timed_out=True)
+        split_without_model(work, work.text)
+        return None
+
+    async def _stop(self, work: Work, stop: Stop, told: tuple[Fact, ...] = ()) -> End:
+        if isinstance(stop, RunAtFault):
+            run_id = work.message.claim.run_id
+            if await self.store.pause_run(run_id, stop.step, stop.reason):
+                log.error("run paused", run_id=str(run_id), reason=stop.reason)
+                self.tally.paused[run_id] = stop.reason
+        return await self._end(work, ends.stopped(work.message, work.spent, stop), told)
+
+    async def _end(self, work: Work, ending: Ending, told: tuple[Fact, ...]) -> End:
+        verdict = await self.ledger.record(*told, *ending.facts)
+        work.under_way = None
+        return ending.end if verdict is Verdict.DURABLE else End.LOST
+
+    async def _end_after_error(self, work: Work, error: Exception) -> End:
+        reason = f"{type(error).__name__} while the message was worked on"
+        stop: Stop = AttemptFailed(reason)
+        told: tuple[Fact, ...] = ()
+        if work.under_way is not None:
+            stop = PartUnknown(reason)
+            claim, number = work.message.claim, work.under_way
+            told = (SendSettled(claim, number, PartStatus.UNKNOWN, work.send_time_ms, error=reason),)
+        try:
+            return await self._end(work, ends.stopped(work.message, work.spent, stop), told)
+        except Exception:
+            # Its claim ends with this worker's lease, and the rescue then does what could not be done here.
+            log.exception("message left to the rescue", message_id=str(work.message.claim.message_id))
+            return End.LOST
+
+
+def _planned(work: Work) -> PartsPlanned:
+    done = work.split
+    if done is None:
+        return PartsPlanned(work.message.claim, work.bodies, work.spent)
+    details = {
+        "parts": len(work.bodies),
+        "origin": done.split.origin,
+        "split_time_ms": done.time_ms,
+        "tokens_used": done.tokens_used,
+    }
+    entry = LogEntry(LogStep.SPLIT, LogLevel.INFO, "message split", details)
+    return PartsPlanned(work.message.claim, work.bodies, work.spent, done.time_ms, entry)

@@ -1,0 +1,167 @@
+"""The nursery tree of a worker: services outside, messages inside.
+
+The messages' nursery ends first, so that the ledger and the heartbeat outlive everyone who needs them. A drain that
+takes longer than it may is ended by cancelling the messages' nursery; what was being sent then is left to the rescue.
+"""
+
+import random
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import attrs
+import structlog
+import trio
+
+from trioqueue.domain.messages import Incarnation
+from trioqueue.ports import Gateway, Model, Store, StoreUnavailable
+from trioqueue.worker.calls import ModelCalls
+from trioqueue.worker.cooldown import Cooldowns
+from trioqueue.worker.drain import Drain
+from trioqueue.worker.heartbeat import Heartbeat
+from trioqueue.worker.intake import Intake, Wakeup
+from trioqueue.worker.ledger import Ledger
+from trioqueue.worker.pipeline import Pipeline
+from trioqueue.worker.sender import Sender
+from trioqueue.worker.tally import End, Tally
+from trioqueue.worker.upkeep import Upkeep
+from trioqueue.worker.writer import Writer, WriterSettings
+
+log = structlog.get_logger(__name__)
+
+FAREWELL: Final = 5.0
+"""Seconds that striking the worker off may take; without it, its lease runs out by itself."""
+
+
+@attrs.frozen
+class WorkerSettings:
+    """What bounds a worker; times in seconds. The meaning of each stands in trioqueue/settings.py."""
+
+    concurrency: int
+    batch_size: int
+    generate_timeout: float
+    split_timeout: float
+    send_timeout: float
+    compute_timeout: float
+    drain_timeout: float
+    heartbeat_interval: float
+    poll_interval: float
+    skip_after: float
+
+
+class Worker:
+    """Drains campaigns until it is told to stop, or until a batch is done.
+
+    Attributes:
+        tally: What became of the messages so far.
+        drain: Begins the end.
+        wakeup: Makes an idle worker look for due messages at once.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        model: Model,
+        gateway: Gateway,
+        incarnation: Incarnation,
+        settings: WorkerSettings,
+        wakeups: Callable[[Callable[[], None]], Awaitable[None]] | None = None,
+        chance: random.Random | None = None,
+    ) -> None:
+        chance = chance or random.Random()  # noqa: S311 - jitter
+        self.tally = Tally()
+        self.drain = Drain()
+        self.wakeup = Wakeup()
+        self._deadline_came = False
+        self._left_over = False
+        self._store = store
+        self._incarnation = incarnation
+        self._settings = settings
+        self._wakeups = wakeups
+        self._heartbeat = Heartbeat(store, incarnation, settings.heartbeat_interval)
+        self._ledger = Ledger(store)
+        self._upkeep = Upkeep(store, gateway.idempotent, settings.skip_after, self.tally)
+        calls = ModelCalls(model, Cooldowns(), chance)
+        writer = Writer(calls, self._ledger, WriterSettings(settings.generate_timeout, settings.split_timeout))
+        sender = Sender(gateway, self._ledger, self.drain, self._heartbeat, settings.send_timeout)
+        pipeline = Pipeline(writer, sender, self._ledger, store, self.drain, self.tally, settings.compute_timeout)
+        self._intake = Intake(
+            store=store,
+            owner=incarnation.id,
+            pipeline=pipeline,
+            limiter=trio.CapacityLimiter(settings.concurrency),
+            drain=self.drain,
+            tally=self.tally,
+            wakeup=self.wakeup,
+            batch_size=settings.batch_size,
+            poll_interval=settings.poll_interval,
+            chance=chance,
+        )
+
+    async def run(self) -> None:
+        """Work until the drain begins.
+
+        Raises:
+            StoreUnavailable: The store was away at the start.
+        """
+        await self._run(self._intake.run, None)
+
+    async def run_once(self, *, deadline: float | None, until_empty: bool) -> bool:
+        """Work on one batch, or until nothing is due.
+
+        Args:
+            deadline: Seconds after which the drain begins; None for no limit.
+            until_empty: Go on while anything is due.
+
+        Returns:
+            Whether it was done; False when the deadline came first and work is left.
+
+        Raises:
+            StoreUnavailable: The store was away at the start.
+        """
+        await self._run(self._intake.run_until_empty if until_empty else self._intake.run_batch, deadline)
+        return not (self._deadline_came and self._left_over)
+
+    async def _run(self, intake: Callable[[trio.Nursery], Awaitable[None]], deadline: float | None) -> None:
+        await self._heartbeat.beat()
+        await self._upkeep.run_once()
+        try:
+            async with trio.open_nursery() as services:
+                services.start_soon(self._ledger.run)
+                services.start_soon(self._heartbeat.run)
+                services.start_soon(self._upkeep.run)
+                if self._wakeups is not None:
+                    services.start_soon(self._wakeups, self.wakeup.wake)
+                if deadline is not None:
+                    services.start_soon(self._drain_at, deadline)
+                await self._work(intake, services)
+                services.cancel_scope.cancel()
+        finally:
+            await self._leave()
+
+    async def _work(self, intake: Callable[[trio.Nursery], Awaitable[None]], services: trio.Nursery) -> None:
+        all_claimed = False
+        async with trio.open_nursery() as messages:
+            services.start_soon(self._end_drain, messages.cancel_scope)
+            await intake(messages)
+            all_claimed = not self.drain.begun
+        self._left_over = not all_claimed or (self.drain.begun and self.tally.ends[End.RELEASED] > 0)
+
+    async def _drain_at(self, deadline: float) -> None:
+        await trio.sleep(deadline)
+        log.info("the deadline has come: draining", deadline=deadline)
+        self._deadline_came = True
+        self.drain.begin()
+
+    async def _end_drain(self, messages: trio.CancelScope) -> None:
+        await self.drain.wait()
+        await trio.sleep(self._settings.drain_timeout)
+        log.warning("the drain took too long: stopping", drain_timeout=self._settings.drain_timeout)
+        messages.cancel()
+
+    async def _leave(self) -> None:
+        with trio.move_on_after(FAREWELL, shield=True):
+            try:
+                await self._store.leave(self._incarnation)
+            except StoreUnavailable as error:
+                log.warning("the worker could not be struck off; its lease will run out", error=str(error))

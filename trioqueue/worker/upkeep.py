@@ -1,0 +1,56 @@
+"""What any worker does for all: rescue the messages of dead workers, skip what is too old, adopt queued messages."""
+
+from typing import Final
+
+import attrs
+import structlog
+import trio
+
+from trioqueue.ports import Store, StoreUnavailable
+from trioqueue.worker.tally import Tally
+
+INTERVAL: Final = 5.0
+"""Seconds between two rounds: a dead worker's messages are taken within its lease and this."""
+
+log = structlog.get_logger(__name__)
+
+
+@attrs.frozen
+class Upkeep:
+    """One round after another.
+
+    Attributes:
+        store: Where the messages are.
+        idempotent: Whether the gateway takes the same part twice as one.
+        skip_after: Seconds after which a due message is skipped.
+        tally: Counts the skipped.
+    """
+
+    store: Store
+    idempotent: bool
+    skip_after: float
+    tally: Tally
+
+    async def run_once(self) -> None:
+        """One round.
+
+        Raises:
+            StoreUnavailable: The store is away; what was done of the round is done.
+        """
+        rescued = await self.store.rescue(idempotent=self.idempotent)
+        if rescued.released or rescued.unconfirmed:
+            log.warning("rescued messages of dead workers", **attrs.asdict(rescued))
+        await self.store.adopt_queued()
+        skipped = await self.store.skip_old(self.skip_after)
+        self.tally.skipped += skipped
+        if skipped:
+            log.warning("skipped messages that were due too long ago", count=skipped)
+
+    async def run(self) -> None:
+        """Rounds until cancelled, the first after an interval."""
+        while True:
+            await trio.sleep(INTERVAL)
+            try:
+                await self.run_once()
+            except StoreUnavailable as error:
+                log.warning("upkeep waits for the store", error=str(error))

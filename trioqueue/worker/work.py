@@ -1,0 +1,80 @@
+"""A claimed message while it is worked on, and the reasons why work on it stops."""
+
+from typing import TypeAlias
+
+import attrs
+
+from trioqueue.domain.attempts import AttemptFailed, WaitLonger
+from trioqueue.domain.completions import MessageAtFault, Usage
+from trioqueue.domain.errors import TrioqueueError
+from trioqueue.domain.logs import LogStep
+from trioqueue.domain.messages import ClaimedMessage
+from trioqueue.domain.splitting import Split
+
+
+class ClaimLost(TrioqueueError):
+    """Another worker holds the message now: no further side effect may follow."""
+
+
+@attrs.frozen
+class GivenUp:
+    """The worker stops, or the run was stopped: the message goes back as it is."""
+
+
+@attrs.frozen
+class RunAtFault:
+    """Every message of the run would meet this: the run pauses, with a reason a person can act on."""
+
+    step: LogStep
+    reason: str
+
+
+@attrs.frozen
+class PartUnknown:
+    """A part may or may not have left; a person or a reconciliation decides."""
+
+    reason: str
+
+
+Stop: TypeAlias = WaitLonger | AttemptFailed | MessageAtFault | GivenUp | RunAtFault | PartUnknown
+"""Why a message does not go on; None in its place means that it does."""
+
+
+@attrs.frozen
+class SplitDone:
+    """How a text was split, and what that took."""
+
+    split: Split
+    time_ms: int
+    tokens_used: int
+
+
+@attrs.define(eq=False)
+class Work:
+    """How far a claimed message has come. Starts with what is stored of it.
+
+    Attributes:
+        message: The message, as claimed.
+        text: Its text, once there is one.
+        bodies: The texts of its parts, once it is split.
+        spent: All that was spent on it so far.
+        send_time_ms: Milliseconds that the gateway took for it so far.
+        parts_sent: Parts that were sent by this work.
+        split: How it was split by this work; None when it was not.
+        under_way: The part whose intent may be on disk and whose outcome is not yet.
+    """
+
+    message: ClaimedMessage
+    text: str | None = attrs.field(init=False)
+    bodies: tuple[str, ...] = attrs.field(init=False)
+    spent: Usage = attrs.field(init=False)
+    send_time_ms: int = attrs.field(init=False)
+    parts_sent: int = 0
+    split: SplitDone | None = None
+    under_way: int | None = None
+
+    def __attrs_post_init__(self) -> None:
+        self.text = self.message.text
+        self.bodies = tuple(part.body for part in self.message.parts)
+        self.spent = self.message.spent
+        self.send_time_ms = self.message.send_time_ms

@@ -1,0 +1,130 @@
+"""The compute phase of a message: its text is generated and stored, then cut into parts."""
+
+from typing import assert_never
+
+import attrs
+import trio
+
+from trioqueue.domain.attempts import AttemptFailed, CallEnd, WaitLonger
+from trioqueue.domain.completions import (
+    NOTHING_SPENT,
+    BadCredentials,
+    ConfigurationAtFault,
+    MessageAtFault,
+    OutOfCredits,
+    Usable,
+    Usage,
+)
+from trioqueue.domain.facts import TextGenerated, Verdict
+from trioqueue.domain.logs import LogEntry, LogLevel, LogStep
+from trioqueue.domain.message_check import UnfitMessage, checked_message
+from trioqueue.domain.prompts import generation_request, split_request
+from trioqueue.domain.splitting import needs_splitting, split_by_answer
+from trioqueue.worker.calls import ModelCalls
+from trioqueue.worker.ledger import Ledger
+from trioqueue.worker.work import ClaimLost, RunAtFault, SplitDone, Stop, Work
+
+
+@attrs.frozen
+class WriterSettings:
+    """Seconds that one call may take, each of its attempts."""
+
+    generate_timeout: float
+    split_timeout: float
+
+
+@attrs.frozen(eq=False)
+class Writer:
+    """Writes and splits messages. Both methods may be cancelled at any await; what is stored stays stored."""
+
+    calls: ModelCalls
+    ledger: Ledger
+    settings: WriterSettings
+
+    async def generate(self, work: Work) -> Stop | None:
+        """Have the text written, check it and store it; nothing where an earlier attempt has stored one.
+
+        Raises:
+            ClaimLost: The message belongs to another worker now.
+        """
+        if work.text is not None:
+            return None
+        message = work.message
+        began = trio.current_time()
+        request = generation_request(message.model, message.instructions, message.context)
+        called = await self.calls.call(request, timeout=self.settings.generate_timeout)
+        work.spent += called.spent
+        if not isinstance(called.end, Usable):
+            return _stop(called.end)
+        try:
+            text = checked_message(called.end.text, message.max_parts if message.split else None)
+        except UnfitMessage as error:
+            return AttemptFailed(str(error))
+        time_ms = _ms_since(began)
+        log = _generated(called.end.model, time_ms, called.spent)
+        fact = TextGenerated(message.claim, text, called.end.model, work.spent, time_ms, log)
+        if await self.ledger.record(fact) is not Verdict.DURABLE:
+            raise ClaimLost(f"message {message.claim.message_id} belongs to another worker now")
+        work.text = text
+        return None
+
+    async def split(self, work: Work, text: str) -> None:
+        """Cut the text into parts, with the model's help where that is worth a call.
+
+        Whatever the model answers, also when it does not, there are parts. Nothing is done where an earlier attempt
+        has stored them.
+        """
+        message = work.message
+        if work.bodies:
+            return
+        if not message.split:
+            work.bodies = (text,)
+            return
+        began = trio.current_time()
+        answer, spent = None, NOTHING_SPENT
+        if needs_splitting(text, message.max_parts):
+            request = split_request(message.model, text, message.max_parts)
+            called = await self.calls.call(request, timeout=self.settings.split_timeout)
+            spent = called.spent
+            work.spent += spent
+            answer = called.end.text if isinstance(called.end, Usable) else None
+        _split(work, text, answer, began, spent)
+
+
+def split_without_model(work: Work, text: str) -> None:
+    """Cut the text into parts when there is no time left to ask the model."""
+    if work.bodies or not work.message.split:
+        work.bodies = work.bodies or (text,)
+    else:
+        _split(work, text, None, trio.current_time(), NOTHING_SPENT)
+
+
+def _split(work: Work, text: str, answer: str | None, began: float, spent: Usage) -> None:
+    split = split_by_answer(text, answer, work.message.max_parts)
+    work.bodies = split.parts
+    work.split = SplitDone(split, _ms_since(began), spent.tokens)
+
+
+def _stop(end: CallEnd) -> Stop:
+    match end:
+        case WaitLonger() | AttemptFailed() | MessageAtFault():
+            return end
+        case ConfigurationAtFault(reason=reason):
+            return RunAtFault(LogStep.MODEL_UNAVAILABLE, reason)
+        case BadCredentials(reason=reason):
+            return RunAtFault(LogStep.BAD_CREDENTIALS, reason)
+        case OutOfCredits(reason=reason):
+            return RunAtFault(LogStep.OUT_OF_CREDITS, reason)
+        case Usable():
+            raise AssertionError("a usable answer is not a reason to stop")
+        case _:
+            assert_never(end)
+
+
+def _generated(model: str, time_ms: int, spent: Usage) -> LogEntry:
+    details = {"generation_time_ms": time_ms, "tokens_used": spent.tokens, "model": model, "cost_usd": spent.cost_usd}
+    return LogEntry(LogStep.GENERATED, LogLevel.SUCCESS, "message generated", details)
+
+
+def _ms_since(began: float) -> int:
+    return round((trio.current_time() - began) * 1000)
