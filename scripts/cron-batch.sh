@@ -1,0 +1,15 @@
+#!/bin/sh
+# One batch a minute from cron:
+#   * * * * * /opt/trioqueue/scripts/cron-batch.sh /etc/trioqueue/environment
+# Reads the environment from the file that it is given, and works for at most 55 seconds, so that two batches seldom
+# meet; where they do, they share the work and nothing is sent twice. Exit codes 0 (done) and 75 (the deadline came
+# first, the next minute goes on) are both good; cron mails the others.
+set -eu
+if [ "$#" -gt 0 ]; then
+  set -a
+  . "$1"
+  set +a
+fi
+code=0
+trioqueue run --drain --deadline 55 --json || code=$?
+[ "$code" -eq 75 ] || exit "$code"

@@ -1,0 +1,84 @@
+"""`trioqueue campaign start`."""
+
+from pathlib import Path
+from typing import Annotated, Final
+from uuid import UUID
+
+import attrs
+import trio
+from cyclopts import Parameter
+
+from trioqueue.bootstrap import open_database
+from trioqueue.cli.app import UsageError
+from trioqueue.cli.output import say, say_json, warn
+from trioqueue.cli.prepare import prepare
+from trioqueue.domain.campaigns import Campaign
+from trioqueue.domain.leads_csv import LeadsFile, read_leads
+
+DEFAULT_WORKSPACE: Final = UUID(int=0)
+"""The workspace of campaigns and leads where none is named."""
+
+SHOWN_ROWS: Final = 20
+"""Most rows of a file that are reported one by one."""
+
+
+async def start(
+    *,
+    name: Annotated[str, Parameter(help="What people call the campaign.")],
+    leads: Annotated[Path, Parameter(help="CSV file of the leads; primary_phone is the one column it must have.")],
+    instructions: Annotated[Path, Parameter(help="Text file with the instructions to the model.")],
+    model: Annotated[str, Parameter(help="The model as OpenRouter names it, such as openai/gpt-4o-mini.")],
+    split: Annotated[bool, Parameter(help="Whether messages are split into short parts.")] = True,
+    max_parts: Annotated[int, Parameter(help="The most parts of a message, 1 to 5.")] = 3,
+    workspace: Annotated[UUID, Parameter(help="The workspace that campaign and leads belong to.")] = DEFAULT_WORKSPACE,
+    skip_bad_rows: Annotated[
+        bool, Parameter(negative="", help="Import the good rows although others are bad.")
+    ] = False,
+    default_region: Annotated[str | None, Parameter(help="Region of phone numbers without country code.")] = None,
+    json: Annotated[bool, Parameter(negative="", help="Print one JSON object.")] = False,
+) -> None:
+    """Import leads and start a run that writes to each of them, now."""
+    settings = prepare(default_region=default_region)
+    campaign = Campaign(workspace, name, model, _read_text(instructions), split, max_parts)
+    file = await trio.to_thread.run_sync(_read_leads, leads, settings.default_region)
+    _report(file, leads)
+    if file.errors and not skip_bad_rows:
+        raise UsageError(
+            f"{leads}: {len(file.errors)} bad rows; nothing was imported. "
+            "Mend them, or import the others with --skip-bad-rows"
+        )
+    async with open_database(settings) as database:
+        await database.check()
+        run = await database.campaigns.start(campaign, file.leads)
+    if json:
+        say_json(attrs.asdict(run) | {"bad_rows": len(file.errors), "duplicate_rows": len(file.duplicates)})
+    else:
+        say(f"run {run.run_id}: {run.messages} messages are due now; send them with `trioqueue run --drain`")
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path} is not UTF-8: {error.reason} at byte {error.start}") from None
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from None
+
+
+def _read_leads(path: Path, region: str) -> LeadsFile:
+    try:
+        with path.open("rb") as lines:
+            return read_leads(lines, region)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from None
+
+
+def _report(file: LeadsFile, path: Path) -> None:
+    for error in file.errors[:SHOWN_ROWS]:
+        warn(f"{path}, line {error.line}: {error.reason}")
+    if len(file.errors) > SHOWN_ROWS:
+        warn(f"{path}: {len(file.errors) - SHOWN_ROWS} more bad rows")
+    for row in file.duplicates[:SHOWN_ROWS]:
+        warn(f"{path}, line {row.line}: {row.phone} stands in line {row.first_line} already; it is one lead")
+    if len(file.duplicates) > SHOWN_ROWS:
+        warn(f"{path}: {len(file.duplicates) - SHOWN_ROWS} more rows with a phone number that stands there already")

@@ -1,0 +1,39 @@
+"""How log lines are written: to standard error, as JSON for machines or in columns for people."""
+
+import logging
+import sys
+from typing import Final
+
+import orjson
+import structlog
+
+from trioqueue.settings import LogFormat, LogLevel
+
+_LEVELS: Final = {
+    LogLevel.DEBUG: logging.DEBUG,
+    LogLevel.INFO: logging.INFO,
+    LogLevel.WARNING: logging.WARNING,
+    LogLevel.ERROR: logging.ERROR,
+}
+
+
+def configure_logging(level: LogLevel, log_format: LogFormat) -> None:
+    """Write log lines from `level` on; `AUTO` is the console's form on a terminal and JSON elsewhere."""
+    columns = log_format is LogFormat.CONSOLE or (log_format is LogFormat.AUTO and sys.stderr.isatty())
+    shared: list[structlog.typing.Processor] = [
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    if columns:
+        shared.append(structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()))
+    else:
+        shared += [
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(serializer=lambda value, **_: orjson.dumps(value, default=str).decode()),
+        ]
+    structlog.configure(
+        processors=shared,
+        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )

@@ -1,0 +1,30 @@
+"""How commands say what came of them: lines for people, one JSON object for programs."""
+
+import sys
+from typing import Final
+
+import orjson
+from rich.console import Console
+from rich.markup import escape
+
+LINE_OF_A_FILE: Final = 200
+"""Columns where standard output is no terminal: an id that is folded is no use to a program."""
+
+console = Console(highlight=False, width=None if sys.stdout.isatty() else LINE_OF_A_FILE)
+"""Standard output; plain text where it is no terminal."""
+
+
+def say(text: str) -> None:
+    """Print a line as it is: what stands in it may come from a lead or from a model."""
+    console.print(escape(text), soft_wrap=True)
+
+
+def say_json(value: object) -> None:
+    """Print one JSON object."""
+    sys.stdout.buffer.write(orjson.dumps(value, default=str, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_INDENT_2))
+    sys.stdout.flush()
+
+
+def warn(text: str) -> None:
+    """Print a line to standard error."""
+    print(text, file=sys.stderr)  # noqa: T201 - this is the command line

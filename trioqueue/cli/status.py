@@ -1,0 +1,118 @@
+"""`trioqueue status`."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+import attrs
+import trio
+from cyclopts import Parameter
+from rich.console import Group, RenderableType
+from rich.live import Live
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from trioqueue.bootstrap import Database, open_database
+from trioqueue.cli.app import UsageError
+from trioqueue.cli.output import console, say_json
+from trioqueue.cli.prepare import prepare
+from trioqueue.domain.campaigns import RunFigures, RunOverview
+from trioqueue.domain.states import RunStatus
+
+WATCH_INTERVAL: Final = 1.0
+"""Seconds between two looks of --watch."""
+
+
+async def status(
+    run_id: Annotated[UUID | None, Parameter(help="The run to show; all of the newest when none is named.")] = None,
+    /,
+    *,
+    json: Annotated[bool, Parameter(negative="", help="Print one JSON object.")] = False,
+    watch: Annotated[bool, Parameter(negative="", help="Go on showing it until the run ends, or Ctrl-C.")] = False,
+) -> None:
+    """Show how far runs are; with a run's id, what it has used and what went wrong."""
+    settings = prepare()
+    async with open_database(settings) as database:
+        await database.check()
+        if json:
+            say_json(await _as_json(database, run_id))
+        elif watch:
+            await _watch(database, run_id)
+        else:
+            console.print((await _look(database, run_id))[1])
+
+
+async def _look(database: Database, run_id: UUID | None) -> tuple[Sequence[RunOverview], RenderableType]:
+    runs = await database.campaigns.overview(run_id)
+    if run_id is None:
+        return runs, overview_table(runs) if runs else Text("no runs yet; start one with `trioqueue campaign start`")
+    if not runs:
+        raise UsageError(f"there is no run {run_id} in the schema {database.settings.schema!r}")
+    return runs, Group(overview_table(runs), figures_table(await database.campaigns.figures(run_id)))
+
+
+async def _watch(database: Database, run_id: UUID | None) -> None:
+    with Live(console=console, auto_refresh=False) as live:
+        while True:
+            runs, shown = await _look(database, run_id)
+            live.update(shown, refresh=True)
+            if run_id is not None and runs[0].status is not RunStatus.RUNNING:
+                return
+            await trio.sleep(WATCH_INTERVAL)
+
+
+async def _as_json(database: Database, run_id: UUID | None) -> dict[str, Any]:
+    runs = await database.campaigns.overview(run_id)
+    if run_id is None:
+        return {"runs": [_run_as_json(run) for run in runs]}
+    if not runs:
+        raise UsageError(f"there is no run {run_id} in the schema {database.settings.schema!r}")
+    return _run_as_json(runs[0]) | attrs.asdict(await database.campaigns.figures(run_id))
+
+
+def _run_as_json(run: RunOverview) -> dict[str, Any]:
+    return attrs.asdict(run) | {"unconfirmed": run.unconfirmed}
+
+
+def overview_table(runs: Sequence[RunOverview]) -> Table:
+    """The runs, one a row."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("run", no_wrap=True)
+    table.add_column("campaign", overflow="fold")
+    table.add_column("status", no_wrap=True)
+    table.add_column("sent", justify="right", no_wrap=True)
+    table.add_column("besides", overflow="fold")
+    for run in runs:
+        sent = f"{run.leads_success}/{run.leads_total}"
+        table.add_row(str(run.run_id), escape(run.name), run.status, sent, escape(_besides(run)))
+    return table
+
+
+def _besides(run: RunOverview) -> str:
+    counts = {
+        "failed": run.leads_failed,
+        "skipped": run.leads_skipped,
+        "unconfirmed": run.unconfirmed,
+        "in flight": run.in_flight,
+    }
+    said = [f"{count} {name}" for name, count in counts.items() if count]
+    if run.next_due is not None:
+        said.append(f"next due {run.next_due:%Y-%m-%d %H:%M:%S %Z}")
+    if run.error_message:
+        said.append(run.error_message)
+    return "; ".join(said)
+
+
+def figures_table(figures: RunFigures) -> Table:
+    """What a run has used, one figure a row."""
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    table.add_row("messages", ", ".join(f"{count} {name}" for name, count in sorted(figures.by_status.items())))
+    table.add_row("parts sent", str(figures.parts_sent))
+    table.add_row("tokens", str(figures.tokens_used))
+    table.add_row("cost", f"${figures.cost_usd:.4f}")
+    for error, count in figures.errors:
+        table.add_row(f"{count} x", escape(error))
+    return table
