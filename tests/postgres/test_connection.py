@@ -1,6 +1,6 @@
 """What psycopg promises of a connection also holds when trio drives it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import psycopg
 import pytest
@@ -398,6 +398,31 @@ async def test_others_run_during_a_long_copy(connection: TrioConnection) -> None
         nursery.cancel_scope.cancel()
 
     assert during > 0
+
+
+async def test_others_run_during_a_long_pipeline(connection: TrioConnection) -> None:
+    """Statements that are sent one after the other without waiting still let other tasks run."""
+    turns = 0
+    seen = []
+
+    async def take_turns() -> None:
+        nonlocal turns
+        while True:
+            await trio.lowlevel.checkpoint()
+            turns += 1
+
+    def parameters() -> Iterator[tuple[int]]:
+        for n in range(2_000):
+            seen.append(turns)
+            yield (n,)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(take_turns)
+        async with connection.cursor() as cursor:
+            await cursor.executemany("insert into numbers values (%s)", parameters())
+        nursery.cancel_scope.cancel()
+
+    assert seen[-1] > seen[0]
 
 
 async def test_closed_by_its_block(database_url: str) -> None:

@@ -279,6 +279,19 @@ async def test_in_executemany(connection: TrioConnection, observer: TrioConnecti
     await assert_as_before(connection, observer)
 
 
+async def test_in_executemany_before_anything_was_sent(connection: TrioConnection, observer: TrioConnection) -> None:
+    """A cancellation that comes when the first execution is queued but not sent does not let it go out alone."""
+    for n in range(20):
+        connection._yielded_at = 0.0  # so that the first thing that it does is to let others run
+        async with connection.cursor() as cursor, trio.open_nursery() as nursery:
+            nursery.start_soon(cursor.executemany, "insert into numbers values (%s)", [(n,), (n + 100,)])
+            await trio.lowlevel.checkpoint()
+            nursery.cancel_scope.cancel()
+
+        assert await value(observer, "select count(*) %% 2 from numbers") == 0
+    await assert_as_before(connection, observer)
+
+
 async def test_in_copy_in(connection: TrioConnection, observer: TrioConnection) -> None:
     """A cancelled COPY into a table leaves nothing in it."""
 
@@ -312,36 +325,45 @@ async def test_between_the_rows_of_copy_in(connection: TrioConnection, observer:
 
 
 async def test_in_copy_out(connection: TrioConnection, observer: TrioConnection) -> None:
-    """A cancelled COPY out of a table stops."""
+    """A cancelled COPY out of a table stops, whether its reader waits for a row or for something else."""
+    endless = "copy (select generate_series(1, 1000000000)) to stdout"
 
-    async def work() -> None:
-        endless = "copy (select generate_series(1, 1000000000)) to stdout"
+    async def reading() -> None:
         async with connection.cursor() as cursor, cursor.copy(endless) as copy:
-            async for _ in copy:
-                pass
+            while await copy.read():
+                reached.set()
 
-    await cancelled(work, lambda: until_running(observer, connection, "copy"))
+    async def elsewhere() -> None:
+        async with connection.cursor() as cursor, cursor.copy(endless) as copy:
+            await copy.read()
+            reached.set()
+            await trio.sleep_forever()
 
-    await assert_as_before(connection, observer)
+    for work in (reading, elsewhere):
+        reached = trio.Event()
+        await cancelled(work, reached.wait)
+
+        await assert_as_before(connection, observer)
 
 
 async def test_in_a_stream(connection: TrioConnection, observer: TrioConnection) -> None:
     """A cancelled stream stops, whether its reader waits for a row or for something else."""
+    endless = "select generate_series(1, 1000000000)"
 
-    async def waiting_for_rows() -> None:
-        slow = "select n, pg_sleep(n / 1000) from generate_series(1, 1000000) n"
-        async with connection.cursor() as cursor, stream(cursor, slow) as rows:
-            async for _ in rows:
-                pass
-
-    async def waiting_elsewhere() -> None:
-        endless = "select generate_series(1, 1000000000)"
+    async def reading() -> None:
         async with connection.cursor() as cursor, stream(cursor, endless) as rows:
             async for _ in rows:
+                reached.set()
+
+    async def elsewhere() -> None:
+        async with connection.cursor() as cursor, stream(cursor, endless) as rows:
+            async for _ in rows:
+                reached.set()
                 await trio.sleep_forever()
 
-    for work in (waiting_for_rows, waiting_elsewhere):
-        await cancelled(work, lambda: until_running(observer, connection, "generate_series"))
+    for work in (reading, elsewhere):
+        reached = trio.Event()
+        await cancelled(work, reached.wait)
 
         await assert_as_before(connection, observer)
 
@@ -389,6 +411,19 @@ async def test_own_block(database_url: str) -> None:
         assert await value(other, "select to_regclass('numbers') is null")
 
 
+async def test_at_the_end_of_its_own_block(database_url: str) -> None:
+    """A connection whose own block ends in a cancelled scope is closed without committing."""
+    with trio.CancelScope() as scope:
+        async with await TrioConnection.connect(database_url) as connection:
+            await connection.execute("create table numbers ()")
+            scope.cancel()
+
+    assert scope.cancelled_caught
+    assert connection.closed
+    async with await connect(database_url) as other:
+        assert await value(other, "select to_regclass('numbers') is null")
+
+
 async def test_waiting_for_a_turn(connection: TrioConnection, observer: TrioConnection) -> None:
     """A task cancelled while another one uses the connection leaves that one's statement alone."""
     async with trio.open_nursery() as nursery:
@@ -426,6 +461,20 @@ async def test_silent_server_in_a_transaction(database_url: str, monkeypatch: py
 
         assert scope.cancelled_caught
         assert connection.closed
+
+
+async def test_silent_server_at_the_end_of_a_cursor(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server-side cursor counts as closed, also when the server did not answer to that."""
+    monkeypatch.setattr(connection_module, "CLEANUP_SECONDS", 0.05)
+    async with proxied(database_url) as proxy, await connect(proxy.url) as connection:
+        with trio.fail_after(PATIENCE), trio.CancelScope() as scope:
+            async with connection.cursor("held", withhold=True) as cursor:
+                await cursor.execute("select 1")
+                proxy.silent = True
+                scope.cancel()
+
+        assert connection.closed
+        assert cursor.closed
 
 
 async def test_without_a_safe_cancel(

@@ -2,7 +2,6 @@
 
 import fcntl
 import os
-import pwd
 import shutil
 import signal
 import stat
@@ -17,7 +16,7 @@ import psycopg
 import pytest
 import trio
 
-from tests.support.embedded_users import Account, accounts, interrupt, is_gone, user_process
+from tests.support.embedded_users import Account, accounts, interrupt, is_gone, user_process, wait_until_unguarded
 from trioqueue.postgres import programs
 from trioqueue.postgres.embedded import EmbeddedPostgresError, EmbeddedServer, embedded_postgres, start
 from trioqueue.postgres.folder import DataFolder, is_locked
@@ -85,26 +84,6 @@ def guard_pid(data_dir: Path) -> int:
             if b"guard.py" in command and os.fsencode(data_dir / "pgdata") in command:
                 return int(process.name)
     raise AssertionError(f"nobody guards {data_dir}")
-
-
-def wait_until_unguarded(data_dir: Path) -> None:
-    """Wait until the guard and whatever it runs have ended."""
-    with DataFolder(data_dir).guard_lock.open() as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-
-
-def program(folder: Path, name: str, script: str) -> None:
-    """Make a program that does what a shell script says."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / name).write_text(f"#!/bin/sh\n{script}\n")
-    (folder / name).chmod(0o755)
-
-
-def postgres_of_version(folder: Path, version: str) -> Path:
-    """Make a folder of programs that know their version and nothing else."""
-    program(folder, "postgres", f"echo 'postgres (PostgreSQL) {version}'")
-    program(folder, "initdb", "echo 'No space left on device' >&2; exit 1")
-    return folder
 
 
 @pytest.mark.parametrize("bin_dir", INSTALLED, ids=lambda folder: "-".join(folder.parts[-3:-1]))
@@ -392,87 +371,6 @@ def test_a_long_path_is_found_from_elsewhere(tmp_path: Path, monkeypatch: pytest
     assert second.url == first.url
 
 
-def test_another_major_version_is_refused(data_dir: Path) -> None:
-    """The error names both versions, the folder, and the ways out; the folder is left alone."""
-    version = (data_dir / "pgdata" / "PG_VERSION").read_text().strip()
-    (data_dir / "pgdata" / "PG_VERSION").write_text("9.6\n")
-    with pytest.raises(EmbeddedPostgresError) as caught:
-        start_fast(data_dir)
-
-    text = str(caught.value)
-
-    assert f"{data_dir / 'pgdata'} was made by PostgreSQL 9.6" in text
-    assert f"is PostgreSQL {version}" in text
-    assert "TRIOQUEUE_PG_BIN" in text
-
-
-def test_the_version_that_made_the_folder_is_preferred(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With several versions installed, a new folder gets the first found and an old one its own."""
-    folders = [postgres_of_version(tmp_path / version, version) for version in ("18.4", "17.2", "15.18")]
-    monkeypatch.setattr(programs, "_program_folders", lambda: iter(folders))
-    choices = [programs.find_programs(None, [], made_by).folder for made_by in (None, "18", "15", "9")]
-
-    assert choices == [folders[0], folders[0], folders[2], folders[0]]
-
-
-def test_system_versions_are_tried_from_the_newest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of the versions that Debian keeps side by side the highest number wins, not the last in the alphabet."""
-    for version in ("9", "18", "15"):
-        postgres_of_version(tmp_path / version / "bin", version)
-    monkeypatch.setattr(programs, "WHEELS", ())
-    monkeypatch.setattr(programs, "SYSTEM_FOLDER", tmp_path)
-
-    assert programs.find_programs(None, [], None) == programs.Programs(tmp_path / "18" / "bin", 18)
-
-
-def test_postgres_on_the_path_is_found_through_its_link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The link's target says where the other programs are."""
-    folder = postgres_of_version(tmp_path / "real", "17.2")
-    (tmp_path / "links").mkdir()
-    (tmp_path / "links" / "postgres").symlink_to(folder / "postgres")
-    monkeypatch.setattr(programs, "WHEELS", ())
-    monkeypatch.setattr(programs, "SYSTEM_FOLDER", tmp_path / "nothing")
-    monkeypatch.setenv("PATH", str(tmp_path / "links"))
-
-    assert programs.find_programs(None, [], None) == programs.Programs(folder, 17)
-
-
-def test_without_programs_the_error_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing found: install the extra, or name a server."""
-    monkeypatch.setattr(programs, "WHEELS", (("no_such_package", "pginstall"),))
-    monkeypatch.setattr(programs, "SYSTEM_FOLDER", tmp_path)
-    monkeypatch.setenv("PATH", str(tmp_path))
-
-    with pytest.raises(EmbeddedPostgresError, match=r"(?s)trioqueue\[embedded\].*TRIOQUEUE_DATABASE_URL"):
-        start_fast(tmp_path / "data")
-
-
-def test_a_wrong_program_folder_is_named(tmp_path: Path) -> None:
-    """A folder given that holds no PostgreSQL is an error, even if there is one elsewhere."""
-    with pytest.raises(EmbeddedPostgresError, match=rf"{tmp_path} holds no PostgreSQL.*TRIOQUEUE_PG_BIN"):
-        start_fast(tmp_path / "data", bin_dir=tmp_path)
-
-
-def test_a_program_that_is_not_postgres_is_named(tmp_path: Path) -> None:
-    """A program that does not tell a version is not run as a server."""
-    folder = postgres_of_version(tmp_path, "18")
-    program(folder, "postgres", "echo hello")
-
-    with pytest.raises(EmbeddedPostgresError, match=r"postgres cannot be run: hello"):
-        programs.find_programs(folder, [], None)
-
-
-@pytest.mark.parametrize("script", ["echo 'unshare failed: Operation not permitted' >&2; exit 1", None])
-def test_a_refused_user_namespace_is_explained(script: str | None, tmp_path: Path) -> None:
-    """Where root may not make a user namespace, or there is no unshare, the error says what to do instead."""
-    if script:
-        program(tmp_path, "unshare", script)
-    folder = postgres_of_version(tmp_path / "bin", "18")
-
-    with pytest.raises(EmbeddedPostgresError, match="Run trioqueue as an ordinary user, or set TRIOQUEUE_DATABASE_URL"):
-        programs.find_programs(folder, [str(tmp_path / "unshare")], None)
-
-
 def test_a_failing_start_quotes_the_log(data_dir: Path) -> None:
     """When the server refuses to start the error says why, and nothing stays behind."""
     with pytest.raises(EmbeddedPostgresError, match=r'(?s)did not start:.*"shared_buffers"'):
@@ -483,56 +381,6 @@ def test_a_failing_start_quotes_the_log(data_dir: Path) -> None:
     assert not (data_dir / "pgdata" / "postmaster.pid").exists()
 
     start_fast(data_dir).stop()
-
-
-def test_a_folder_that_cannot_be_made_is_explained(tmp_path: Path) -> None:
-    """When initdb fails the error says why, and no folder is taken for a made one."""
-    folder = postgres_of_version(tmp_path / "bin", "18")
-
-    with pytest.raises(EmbeddedPostgresError, match=r"(?s)did not start:.*No space left on device.*initdb"):
-        start_fast(tmp_path / "data", bin_dir=folder)
-
-    assert not (tmp_path / "data" / "pgdata").exists()
-
-
-def test_a_server_that_hangs_is_given_up(data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A start is bounded, and the process that hung is stopped."""
-    version = (data_dir / "pgdata" / "PG_VERSION").read_text().strip()
-    folder = postgres_of_version(tmp_path / "bin", version)
-    answer = f"echo 'postgres (PostgreSQL) {version}'"
-    program(folder, "postgres", f'[ $1 = --version ] && {answer} || {{ mkfifo "$2/hang"; exec cat "$2/hang"; }}')
-    monkeypatch.setattr("trioqueue.postgres.embedded.START_SECONDS", 0.3)
-
-    with pytest.raises(EmbeddedPostgresError, match="does not answer after"):
-        start_fast(data_dir, bin_dir=folder)
-
-    wait_until_unguarded(data_dir)
-
-
-def test_a_file_in_the_way_is_explained(tmp_path: Path) -> None:
-    """A data directory that cannot be made is an error of ours, which names it."""
-    (tmp_path / "file").touch()
-
-    with pytest.raises(EmbeddedPostgresError, match=str(tmp_path / "file")):
-        start_fast(tmp_path / "file" / "data")
-
-
-def test_a_foreign_folder_is_explained(tmp_path: Path) -> None:
-    """A pgdata that PostgreSQL did not make is left alone."""
-    (tmp_path / "pgdata").mkdir()
-
-    with pytest.raises(EmbeddedPostgresError, match=r"is not a PostgreSQL folder.*Move it away"):
-        start_fast(tmp_path)
-
-
-def test_a_folder_of_somebody_else_is_refused(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The error names the owner, as whom trioqueue is to be run."""
-    owner = os.geteuid()
-    other = next(entry.pw_uid for entry in pwd.getpwall() if entry.pw_uid not in (0, owner))
-    monkeypatch.setattr(os, "geteuid", lambda: other)
-
-    with pytest.raises(EmbeddedPostgresError, match=f"belongs to user {owner}, and this is user {other}"):
-        start_fast(data_dir)
 
 
 def test_a_long_log_is_set_aside(data_dir: Path) -> None:

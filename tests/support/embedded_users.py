@@ -1,5 +1,6 @@
 """Processes that use an embedded PostgreSQL, the accounts they run as, and the wait for a process to be gone."""
 
+import fcntl
 import os
 import pwd
 import select
@@ -11,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import attrs
+
+from trioqueue.postgres.folder import DataFolder
 
 PATIENCE = 20.0
 """Seconds after which a condition that is waited for counts as never coming."""
@@ -143,3 +146,9 @@ def is_gone(pid: int) -> bool:
         return bool(select.select([descriptor], [], [], PATIENCE)[0])
     finally:
         os.close(descriptor)
+
+
+def wait_until_unguarded(data_dir: Path) -> None:
+    """Wait until the guard and whatever it runs have ended."""
+    with DataFolder(data_dir).guard_lock.open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)

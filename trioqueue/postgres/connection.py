@@ -56,7 +56,8 @@ class TrioConnection(psycopg.AsyncConnection[TupleRow]):
     """A psycopg connection for trio; what it can do is in psycopg's documentation.
 
     The differences: leaving the connection's own `async with` block always closes it, COPY's queued writer does not
-    work, and `wait_notified` is there for notifications. Surround `stream` with `contextlib.aclosing`.
+    work, and `wait_notified` is there for notifications. What is an asynchronous generator, as `stream` and a COPY's
+    `rows` are, belongs into `contextlib.aclosing`: trio complains about one that is left in the middle.
 
     Attributes:
         opened_at: When the connection was made, on the clock of `trio.current_time`.
