@@ -365,7 +365,7 @@ END;
 
 COMMENT ON FUNCTION trioqueue.get_lead_full_context(p_lead_id uuid) IS 'Context of one lead, null when there is none.';
 
-CREATE FUNCTION trioqueue.mark_old_campaign_messages_as_skipped(p_one_hour_ago timestamp with time zone) RETURNS integer
+CREATE FUNCTION trioqueue.mark_old_campaign_messages_as_skipped(p_one_hour_ago timestamp with time zone, p_limit integer DEFAULT NULL::integer) RETURNS integer
     LANGUAGE plpgsql
     SET search_path TO 'trioqueue', 'pg_temp'
     AS $$
@@ -383,6 +383,7 @@ begin
       for update of m skip locked
     ) m
     where r.status = 'running'
+    limit p_limit
   ), skipped as (
     update campaign_messages m
     set status = 'skipped', error_message = 'due too long ago', updated_at = now()
@@ -406,7 +407,7 @@ begin
 end;
 $$;
 
-COMMENT ON FUNCTION trioqueue.mark_old_campaign_messages_as_skipped(p_one_hour_ago timestamp with time zone) IS 'Skips the pending messages of running runs that were due before the given time; returns how many.';
+COMMENT ON FUNCTION trioqueue.mark_old_campaign_messages_as_skipped(p_one_hour_ago timestamp with time zone, p_limit integer) IS 'Skips the pending messages of running runs that were due before the given time, as many as the limit says; returns how many.';
 
 CREATE FUNCTION trioqueue.rescue_campaign_messages(p_limit integer, p_idempotent boolean) RETURNS TABLE(released integer, unconfirmed integer)
     LANGUAGE plpgsql
@@ -417,6 +418,12 @@ declare
   v_unknown_ids uuid[];
   v_run_ids uuid[];
 begin
+  -- Rows of workers that died long ago and hold nothing are of no use to anybody.
+  delete from workers w
+  where w.beat_at < now() - interval '1 day'
+    and not exists (
+      select from campaign_messages m where m.status in ('generating', 'sending') and m.claimed_by = w.incarnation);
+
   select array_agg(s.id) into v_message_ids
   from (
     select m.id

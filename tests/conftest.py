@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
 from functools import partial
 
+import hypothesis
 import pytest
 import trio
 
@@ -13,6 +14,11 @@ from tests.support.database import migrate_database
 from trioqueue.postgres import embedded
 from trioqueue.postgres.connect import connect
 from trioqueue.postgres.pool import Pool
+
+# No deadlines: a busy machine is slow, and a slow example is no failure. HYPOTHESIS_PROFILE=nightly looks longer.
+hypothesis.settings.register_profile("ci", max_examples=200, deadline=None, print_blob=True)
+hypothesis.settings.register_profile("nightly", max_examples=10_000, deadline=None, print_blob=True)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
 @pytest.fixture(scope="session")

@@ -301,7 +301,7 @@ begin
 end;
 $$;
 
-create function mark_old_campaign_messages_as_skipped(p_one_hour_ago timestamptz)
+create function mark_old_campaign_messages_as_skipped(p_one_hour_ago timestamptz, p_limit integer default null)
 returns integer
 language plpgsql set search_path from current
 as $$
@@ -319,6 +319,7 @@ begin
       for update of m skip locked
     ) m
     where r.status = 'running'
+    limit p_limit
   ), skipped as (
     update campaign_messages m
     set status = 'skipped', error_message = 'due too long ago', updated_at = now()
@@ -351,6 +352,12 @@ declare
   v_unknown_ids uuid[];
   v_run_ids uuid[];
 begin
+  -- Rows of workers that died long ago and hold nothing are of no use to anybody.
+  delete from workers w
+  where w.beat_at < now() - interval '1 day'
+    and not exists (
+      select from campaign_messages m where m.status in ('generating', 'sending') and m.claimed_by = w.incarnation);
+
   select array_agg(s.id) into v_message_ids
   from (
     select m.id
@@ -532,7 +539,7 @@ comment on function complete_campaign_runs(uuid[]) is
   'Completes those of the runs that have no open message, and logs it; returns them.';
 comment on function finish_campaign_messages(jsonb) is
   'Moves held messages to a final state, counts them and completes their runs; returns those that were still held.';
-comment on function mark_old_campaign_messages_as_skipped(timestamptz) is
-  'Skips the pending messages of running runs that were due before the given time; returns how many.';
+comment on function mark_old_campaign_messages_as_skipped(timestamptz, integer) is
+  'Skips the pending messages of running runs that were due before the given time, as many as the limit says; returns how many.';
 comment on function rescue_campaign_messages(integer, boolean) is
   'Takes messages from workers whose lease has run out: those with a part under way become unconfirmed (pending where the gateway is idempotent), the others pending.';

@@ -321,7 +321,7 @@ async def test_notification(connection: TrioConnection, database_url: str) -> No
 
 
 async def test_notification_during_a_statement(connection: TrioConnection) -> None:
-    """A notification that comes along with the answer to a statement reaches the handlers, and is not waited for."""
+    """A notification that comes along with the answer to a statement reaches the handlers."""
     heard: list[Notify] = []
     connection.add_notify_handler(heard.append)
     await connection.execute("listen due")
@@ -329,6 +329,21 @@ async def test_notification_during_a_statement(connection: TrioConnection) -> No
     with trio.fail_after(PATIENCE):
         while not heard:
             await connection.wait_notified()
+
+    assert len(heard) == 1
+
+
+async def test_notification_read_before_it_is_waited_for(connection: TrioConnection, database_url: str) -> None:
+    """A notification that libpq has read already is not waited for."""
+    heard: list[Notify] = []
+    connection.add_notify_handler(heard.append)
+    await connection.execute("listen due")
+    async with await connect(database_url) as other:
+        await other.execute("notify due")
+    await trio.lowlevel.wait_readable(connection.fileno())
+    connection.pgconn.consume_input()
+    with trio.fail_after(PATIENCE):
+        await connection.wait_notified()
 
     assert len(heard) == 1
 

@@ -8,6 +8,7 @@ import structlog.testing
 import trio
 import trio.testing
 from psycopg._capabilities import capabilities
+from psycopg.pq import PipelineStatus
 
 from tests.support.backends import PATIENCE, is_busy, proxied, stream, until_locked, until_running, value
 from trioqueue.postgres import connection as connection_module
@@ -230,6 +231,21 @@ async def test_at_the_end_of_a_pipeline(connection: TrioConnection, observer: Tr
 
     await cancelled(work, lambda: until_running(observer, connection, "pg_sleep"))
 
+    await assert_as_before(connection, observer)
+
+
+async def test_on_the_way_into_a_nested_pipeline(connection: TrioConnection, observer: TrioConnection) -> None:
+    """A pipeline that waits for the answers of the one around it is not entered when it is cancelled."""
+
+    async def work() -> None:
+        async with connection.pipeline():
+            await connection.execute("select pg_sleep(60)")
+            async with connection.pipeline():
+                raise AssertionError
+
+    await cancelled(work, lambda: until_running(observer, connection, "pg_sleep"))
+
+    assert connection.pgconn.pipeline_status == PipelineStatus.OFF
     await assert_as_before(connection, observer)
 
 

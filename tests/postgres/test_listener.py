@@ -12,8 +12,9 @@ import trio
 from hypothesis import given
 from hypothesis import strategies as st
 from psycopg import AsyncCursor
+from structlog.typing import EventDict
 
-from tests.support.backends import PATIENCE, proxied
+from tests.support.backends import PATIENCE, proxied, until
 from trioqueue.postgres import connection as connection_module
 from trioqueue.postgres.connect import connect
 from trioqueue.postgres.connection import TrioConnection
@@ -24,10 +25,11 @@ CHANNEL = "Due messages"
 
 
 class Alarm:
-    """Counts how often it was rung, and lets a test wait for that."""
+    """Counts how often it was rung, lets a test wait for that, and keeps what was logged meanwhile."""
 
-    def __init__(self) -> None:
+    def __init__(self, logs: list[EventDict]) -> None:
         self.count = 0
+        self.logs = logs
         self._changed = trio.Event()
 
     def __call__(self) -> None:
@@ -45,8 +47,8 @@ class Alarm:
 @asynccontextmanager
 async def listening(run: Callable[[Callable[[], object]], Any]) -> AsyncIterator[Alarm]:
     """Run a listener for a block, and begin the block when it listens for the first time."""
-    alarm = Alarm()
-    with structlog.testing.capture_logs():
+    with structlog.testing.capture_logs() as logs:
+        alarm = Alarm(logs)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(run, alarm)
             await alarm.wait_for(1)
@@ -59,6 +61,11 @@ async def observer(database_url: str) -> AsyncIterator[TrioConnection]:
     """A connection to notify from."""
     async with await connect(database_url) as opened:
         yield opened
+
+
+async def terminate_listener(observer: TrioConnection) -> None:
+    """Have the server end the listener's backend."""
+    await observer.execute("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'listener'")
 
 
 async def test_notified(observer: TrioConnection, database_url: str) -> None:
@@ -87,14 +94,28 @@ async def test_connection_lost(observer: TrioConnection, database_url: str) -> N
     """A listener whose connection is lost connects again, and wakes for what it may have missed."""
     connector = partial(connect, database_url, application_name="listener")
     async with listening(partial(listen, connector, CHANNEL)) as alarm:
-        await observer.execute(
-            "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'listener'"
-        )
+        await terminate_listener(observer)
         await alarm.wait_for(2)
         await observer.execute("select pg_notify(%s, '')", [CHANNEL])
         await alarm.wait_for(3)
 
         assert alarm.count == 3
+
+
+async def test_connection_lost_after_a_probe(observer: TrioConnection, database_url: str) -> None:
+    """A connection that stood a probe and is lost is replaced at once, however many were lost before."""
+    connector = partial(connect, database_url, application_name="listener")
+    async with listening(partial(listen, connector, CHANNEL, probe_interval=0)) as alarm:
+        for n in (2, 3):
+            await until(
+                observer,
+                "select exists (select from pg_stat_activity "
+                "where application_name = 'listener' and query like '%%pg_listening_channels%%' and state = 'idle')",
+            )
+            await terminate_listener(observer)
+            await alarm.wait_for(n)
+
+        assert [entry["pause"] for entry in alarm.logs] == [0.0, 0.0]
 
 
 class Forgetful(TrioConnection):

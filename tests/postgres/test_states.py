@@ -128,7 +128,7 @@ async def test_upkeep_and_claims_move_messages_along_the_table(pool: Pool, statu
         ("rescue", {"limit": 10, "idempotent": False}),
         ("adopt_queued", {}),
         ("get_and_lock_campaign_messages", {"owner": worker.id, "count": 1, "share": None, "after_run": uuid4()}),
-        ("skip_old", {"age": 60.0}),
+        ("skip_old", {"age": 60.0, "limit": None}),
     ]
     before = status
     for name, values in calls:

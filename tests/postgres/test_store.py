@@ -382,6 +382,20 @@ async def test_a_worker_that_left_holds_nothing(pool: Pool, store: PostgresStore
     assert await store.rescue(idempotent=False) == Rescued(1, 0)
 
 
+async def test_rows_of_workers_long_dead_are_removed(pool: Pool, store: PostgresStore) -> None:
+    """A rescue forgets workers that have been dead for a day; the next one, when it has taken their messages."""
+    await start_run(pool, 1)
+    await store.beat(incarnation())
+    await claimed(store, incarnation())
+    await fetch(pool, "update workers set beat_at = now() - interval '25 hours'")
+    await store.rescue(idempotent=False)
+    left = await fetch_value(pool, "select count(*) from workers")
+    await store.rescue(idempotent=False)
+
+    assert left == 1
+    assert await fetch_value(pool, "select count(*) from workers") == 0
+
+
 async def test_old_messages_are_skipped_and_counted(pool: Pool, store: PostgresStore) -> None:
     """Messages due too long ago are skipped; the run is completed when they were its last; the count is logged."""
     run = await start_run(pool, 3)
@@ -393,6 +407,17 @@ async def test_old_messages_are_skipped_and_counted(pool: Pool, store: PostgresS
     assert await fetch(pool, counters, run.run_id) == [("completed", 3, 3)]
     logged = await fetch(pool, "select details ->> 'skipped' from campaign_logs where message = 'old messages skipped'")
     assert logged == [("3",)]
+
+
+async def test_many_old_messages_are_skipped_piece_by_piece(pool: Pool, store: PostgresStore) -> None:
+    """More old messages than one statement takes are all skipped, and the run is completed once."""
+    await start_run(pool, 1_200)
+    await fetch(pool, "update campaign_messages set scheduled_at = now() - interval '61 minutes'")
+
+    assert await store.skip_old(3600) == 1_200
+    assert await fetch(pool, "select status, leads_skipped from campaign_runs") == [("completed", 1_200)]
+    completed = "select count(*) from campaign_logs where message = 'run completed'"
+    assert await fetch_value(pool, completed) == 1
 
 
 async def test_old_messages_of_a_paused_run_are_kept(pool: Pool, store: PostgresStore) -> None:

@@ -15,7 +15,7 @@ from psycopg import Notify
 from psycopg.sql import SQL, Identifier
 
 from trioqueue.postgres.connection import TrioConnection
-from trioqueue.postgres.errors import DatabaseError, DatabaseUnavailable, InvalidConninfo, translated
+from trioqueue.postgres.errors import DatabaseError, InvalidConninfo, translated
 
 PROBE_INTERVAL: Final = 30.0
 """Seconds between two questions to the server whether it still listens."""
@@ -80,12 +80,11 @@ async def listen(
 
 
 async def _probe(connection: TrioConnection, channel: str, timeout: float) -> None:
-    with trio.move_on_after(timeout) as scope:
+    # A connection that answers neither this nor its cancellation is closed, and the next wait says so.
+    with trio.move_on_after(timeout):
         cursor = await connection.execute(_PROBE, [channel])
         if await cursor.fetchone() != (True,):
             raise DatabaseError(f"the session no longer listens to {channel!r}: is there a pooler in between?")
-    if scope.cancelled_caught:
-        raise DatabaseUnavailable(f"the database did not answer within {timeout:g} s")
 
 
 def reconnect_pause(failures: int, jitter: float) -> float:

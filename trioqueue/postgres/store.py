@@ -35,8 +35,9 @@ from trioqueue.postgres.errors import DatabaseUnavailable, translated
 from trioqueue.postgres.pool import Pool
 from trioqueue.postgres.statements import statement
 
-RESCUED_AT_ONCE: Final = 500
-"""Most messages that one rescue takes: it holds their locks until it commits."""
+TAKEN_AT_ONCE: Final = 500
+"""Most messages that one statement of a rescue or of a skip takes: it holds their locks until it commits, and must be
+done within the statement's time-out however many there are."""
 
 Row: TypeAlias = dict[str, Any]
 
@@ -138,14 +139,19 @@ class PostgresStore:
         """Take messages from workers whose lease has run out, until there are none."""
         total = Rescued(0, 0)
         while True:
-            row = await self._fetch(self._rescue, {"limit": RESCUED_AT_ONCE, "idempotent": idempotent})
+            row = await self._fetch(self._rescue, {"limit": TAKEN_AT_ONCE, "idempotent": idempotent})
             total = Rescued(total.released + row[0], total.unconfirmed + row[1])
-            if row[0] + row[1] < RESCUED_AT_ONCE:
+            if row[0] + row[1] < TAKEN_AT_ONCE:
                 return total
 
     async def skip_old(self, age: float) -> int:
         """Skip messages that were due more than `age` seconds ago, and return how many."""
-        return int((await self._fetch(self._skip_old, {"age": age}))[0])
+        total = 0
+        while True:
+            [skipped] = await self._fetch(self._skip_old, {"age": age, "limit": TAKEN_AT_ONCE})
+            total += skipped
+            if skipped < TAKEN_AT_ONCE:
+                return total
 
     async def adopt_queued(self) -> int:
         """Make pending what other programs wrote as `queued`, and return how many."""

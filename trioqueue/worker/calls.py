@@ -43,6 +43,7 @@ class ModelCalls:
         """
         spent = NOTHING_SPENT
         attempt = 0
+        enlarged = False
         while True:
             attempt += 1
             cooling = await self.cooldowns.wait(request.model)
@@ -54,9 +55,10 @@ class ModelCalls:
             if isinstance(completion, RateLimited):
                 self.cooldowns.begin(request.model, wait_after(attempt, completion.retry_after, luck))
             remaining = trio.current_effective_deadline() - trio.current_time()
-            step = next_step(completion, attempt, remaining, luck)
+            step = next_step(completion, attempt, remaining, luck, enlarged=enlarged)
             if not isinstance(step, CallAgain):
                 return Called(step, spent)
             if step.larger:
+                enlarged = True
                 request = attrs.evolve(request, max_tokens=2 * request.max_tokens)
             await trio.sleep(step.wait)

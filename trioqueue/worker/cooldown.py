@@ -31,7 +31,8 @@ class Cooldowns:
             is longer than is waited for inside a call.
         """
         while (remaining := self.remaining(model)) > 0:
-            if remaining > min(trio.current_effective_deadline() - trio.current_time(), LONGEST_WAIT):
+            left = trio.current_effective_deadline() - trio.current_time()
+            if remaining >= left or remaining > LONGEST_WAIT:
                 return remaining
             await trio.sleep(remaining)
         return NO_WAIT

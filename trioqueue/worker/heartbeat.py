@@ -29,8 +29,13 @@ class Heartbeat:
         self._interval = interval
         self._held_until = -1.0
 
+    @property
+    def held_until(self) -> float:
+        """Until when, by trio's clock, nobody takes the messages that this worker holds now."""
+        return self._held_until
+
     def holds(self) -> bool:
-        """Whether the messages that this worker claimed are certainly still its own."""
+        """Whether the lease runs now. It may have lapsed in between: see `held_until`."""
         return trio.current_time() < self._held_until
 
     async def beat(self) -> None:

@@ -15,6 +15,7 @@ import trio
 from trioqueue.domain.messages import ClaimedMessage
 from trioqueue.ports import Store, StoreUnavailable
 from trioqueue.worker.drain import Drain
+from trioqueue.worker.heartbeat import Heartbeat
 from trioqueue.worker.pipeline import Pipeline
 from trioqueue.worker.reconnect import reconnect_waits
 from trioqueue.worker.tally import Tally
@@ -37,9 +38,13 @@ class Wakeup:
         self._event = trio.Event()
 
     def wake(self) -> None:
-        """End the present wait."""
+        """Look again: ends the present wait, or the next one."""
         self._event.set()
-        self._event = trio.Event()
+
+    def clear(self) -> None:
+        """Forget earlier wake-ups; called before looking, so that one that comes meanwhile is not lost."""
+        if self._event.is_set():
+            self._event = trio.Event()
 
     async def wait(self) -> None:
         """Wait to be woken."""
@@ -61,6 +66,7 @@ class Intake:
         batch_size: Most messages of one claim.
         poll_interval: Most seconds of an idle wait.
         chance: Where the jitter comes from.
+        heartbeat: Nothing is claimed without a lease: another worker could take it at once.
     """
 
     store: Store
@@ -73,10 +79,12 @@ class Intake:
     batch_size: int
     poll_interval: float
     chance: random.Random
+    heartbeat: Heartbeat
 
     async def run(self, nursery: trio.Nursery) -> None:
         """Claim until the drain begins, with a pause where nothing is due."""
         while not self.drain.begun:
+            self.wakeup.clear()
             if not await self.fill(nursery, self.batch_size):
                 with self.drain.bounded(self.poll_interval * (1 - POLL_JITTER * self.chance.random())):
                     await self.wakeup.wait()
@@ -121,14 +129,15 @@ class Intake:
 
     async def _claim(self, count: int) -> list[ClaimedMessage]:
         for wait in reconnect_waits():
-            try:
-                return list(await self.store.claim(self.owner, count))
-            except StoreUnavailable as error:
-                log.warning("the intake waits for the store", error=str(error), wait=wait)
-                with self.drain.bounded(wait):
-                    await trio.sleep(wait)
-                if self.drain.begun:
-                    break
+            if self.heartbeat.holds():
+                try:
+                    return list(await self.store.claim(self.owner, count))
+                except StoreUnavailable as error:
+                    log.warning("the intake waits for the store", error=str(error), wait=wait)
+            with self.drain.bounded(wait):
+                await trio.sleep(wait)
+            if self.drain.begun:
+                break
         return []
 
     async def _process(self, slot: Slot, message: ClaimedMessage) -> None:

@@ -4,19 +4,23 @@ A message's faults stay its own: whatever is raised here ends in the message's o
 that the others run in.
 """
 
+from uuid import UUID
+
 import attrs
 import structlog
+import trio
 
 from trioqueue.domain.attempts import AttemptFailed
 from trioqueue.domain.facts import Fact, PartsPlanned, SendSettled, Verdict
 from trioqueue.domain.logs import LogEntry, LogLevel, LogStep
 from trioqueue.domain.messages import ClaimedMessage
 from trioqueue.domain.states import PartStatus
-from trioqueue.ports import Store
+from trioqueue.ports import Store, StoreUnavailable
 from trioqueue.worker import ends
 from trioqueue.worker.drain import Drain
 from trioqueue.worker.ends import Ending
 from trioqueue.worker.ledger import Ledger
+from trioqueue.worker.reconnect import reconnect_waits
 from trioqueue.worker.sender import Sender
 from trioqueue.worker.tally import End, Tally
 from trioqueue.worker.work import ClaimLost, GivenUp, PartUnknown, RunAtFault, Stop, Work
@@ -89,16 +93,29 @@ class Pipeline:
 
     async def _stop(self, work: Work, stop: Stop, told: tuple[Fact, ...] = ()) -> End:
         if isinstance(stop, RunAtFault):
-            run_id = work.message.claim.run_id
-            if await self.store.pause_run(run_id, stop.step, stop.reason):
-                log.error("run paused", run_id=str(run_id), reason=stop.reason)
-                self.tally.paused[run_id] = stop.reason
+            await self._pause_run(work.message.claim.run_id, stop)
         return await self._end(work, ends.stopped(work.message, work.spent, stop), told)
+
+    async def _pause_run(self, run_id: UUID, stop: RunAtFault) -> None:
+        for wait in reconnect_waits():
+            try:
+                paused = await self.store.pause_run(run_id, stop.step, stop.reason)
+            except StoreUnavailable as error:
+                log.warning("a run cannot be paused yet", run_id=str(run_id), error=str(error), wait=wait)
+                await trio.sleep(wait)
+            else:
+                if paused:
+                    log.error("run paused", run_id=str(run_id), reason=stop.reason)
+                    self.tally.paused[run_id] = stop.reason
+                return
 
     async def _end(self, work: Work, ending: Ending, told: tuple[Fact, ...]) -> End:
         verdict = await self.ledger.record(*told, *ending.facts)
         work.under_way = None
-        return ending.end if verdict is Verdict.DURABLE else End.LOST
+        if verdict is Verdict.DURABLE:
+            return ending.end
+        log.warning("claim lost at its end", message_id=str(work.message.claim.message_id), end=ending.end)
+        return End.LOST
 
     async def _end_after_error(self, work: Work, error: Exception) -> End:
         reason = f"{type(error).__name__} while the message was worked on"

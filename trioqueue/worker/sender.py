@@ -10,6 +10,7 @@ import attrs
 import trio
 
 from trioqueue.domain.attempts import AttemptFailed, WaitLonger
+from trioqueue.domain.backoff import wait_after
 from trioqueue.domain.facts import Fact, PartsPlanned, SendIntended, SendSettled, Verdict
 from trioqueue.domain.logs import LogEntry, LogLevel, LogStep
 from trioqueue.domain.sends import (
@@ -53,7 +54,7 @@ class Sender:
         gateway: What takes the parts over.
         ledger: Where intents and outcomes are made durable.
         drain: Looked at before each part.
-        heartbeat: Looked at between the intent and the request.
+        heartbeat: Its lease, as it was before the intent was told, must still run when the request begins.
         timeout: Seconds for each request.
     """
 
@@ -78,7 +79,9 @@ class Sender:
                 continue
             if self.drain.begun:
                 return SendPhase(GivenUp(), told, provider_message_id)
-            work.under_way = number
+            # Not asked again after the commit: a lease that lapsed and was renewed meanwhile holds too, but the message
+            # may have been taken in between.
+            held_until = self.heartbeat.held_until
             match await self.ledger.record(*told, SendIntended(claim, number)):
                 case Verdict.CLAIM_LOST:
                     raise ClaimLost(f"message {claim.message_id} belongs to another worker now")
@@ -86,7 +89,9 @@ class Sender:
                     work.under_way = None
                     return SendPhase(GivenUp(), (), provider_message_id)
                 case Verdict.DURABLE:
-                    pass
+                    work.under_way = number
+            if trio.current_time() >= held_until:
+                return SendPhase(GivenUp(), (_held_back(work, number),), provider_message_id)
             outcome = await self._send_part(work, number, body)
             told = (_settled(work, number, outcome, idempotent=self.gateway.idempotent),)
             if not isinstance(outcome, Sent):
@@ -99,8 +104,6 @@ class Sender:
         claim, conversation_id = work.message.claim, work.message.conversation_id
         if conversation_id is None:
             return Rejected("the lead has no phone number, so there is no conversation to send to")
-        if not self.heartbeat.holds():
-            return NotSent("this worker's lease has run out")
         part = OutgoingPart(conversation_id, body, idempotency_key(claim.message_id, number))
         began = trio.current_time()
         try:
@@ -109,6 +112,11 @@ class Sender:
             outcome = Unknown(f"the gateway's client failed: {type(error).__name__}")
         work.send_time_ms += round((trio.current_time() - began) * 1000)
         return outcome
+
+
+def _held_back(work: Work, number: int) -> SendSettled:
+    error = "this worker's lease has run out"
+    return SendSettled(work.message.claim, number, PartStatus.PLANNED, work.send_time_ms, error=error)
 
 
 def _settled(work: Work, number: int, outcome: SendOutcome, *, idempotent: bool) -> SendSettled:
@@ -132,7 +140,10 @@ def _settled(work: Work, number: int, outcome: SendOutcome, *, idempotent: bool)
 def _stop(outcome: NotSent | Rejected | SenderAtFault | Unknown, *, idempotent: bool) -> Stop:
     match outcome:
         case NotSent(reason=reason, retry_after=retry_after):
-            return AttemptFailed(reason) if retry_after is None else WaitLonger(retry_after, reason)
+            if retry_after is None:
+                return AttemptFailed(reason)
+            # One that says "at once" is given a moment all the same: snoozes are not counted, so nothing ends them.
+            return WaitLonger(wait_after(1, retry_after, 0.0), reason)
         case Rejected(reason=reason):
             return AttemptFailed(reason)
         case SenderAtFault(reason=reason):

@@ -2,10 +2,13 @@
 
 The messages' nursery ends first, so that the ledger and the heartbeat outlive everyone who needs them. A drain that
 takes longer than it may is ended by cancelling the messages' nursery; what was being sent then is left to the rescue.
+A service that fails begins the drain, for to fall over at once would cut what is being sent.
 """
 
+import math
 import random
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Final
 
 import attrs
@@ -74,6 +77,7 @@ class Worker:
         self.wakeup = Wakeup()
         self._deadline_came = False
         self._left_over = False
+        self._fault: Exception | None = None
         self._store = store
         self._incarnation = incarnation
         self._settings = settings
@@ -96,6 +100,7 @@ class Worker:
             batch_size=settings.batch_size,
             poll_interval=settings.poll_interval,
             chance=chance,
+            heartbeat=self._heartbeat,
         )
 
     async def run(self) -> None:
@@ -103,6 +108,7 @@ class Worker:
 
         Raises:
             StoreUnavailable: The store was away at the start.
+            TrioqueueError: The store refuses what the worker cannot do without; what was being sent has been.
         """
         await self._run(self._intake.run, None)
 
@@ -123,33 +129,45 @@ class Worker:
         return not (self._deadline_came and self._left_over)
 
     async def _run(self, intake: Callable[[trio.Nursery], Awaitable[None]], deadline: float | None) -> None:
-        await self._heartbeat.beat()
-        await self._upkeep.run_once()
+        began = trio.current_time()
+        with self.drain.bounded(math.inf):
+            await self._heartbeat.beat()
+            await self._upkeep.run_once()
         try:
             async with trio.open_nursery() as services:
-                services.start_soon(self._ledger.run)
-                services.start_soon(self._heartbeat.run)
-                services.start_soon(self._upkeep.run)
+                for service in (self._ledger.run, self._heartbeat.run, self._upkeep.run):
+                    services.start_soon(self._serve, service)
                 if self._wakeups is not None:
-                    services.start_soon(self._wakeups, self.wakeup.wake)
+                    services.start_soon(self._serve, partial(self._wakeups, self.wakeup.wake))
                 if deadline is not None:
-                    services.start_soon(self._drain_at, deadline)
+                    services.start_soon(self._drain_at, began + deadline)
                 await self._work(intake, services)
                 services.cancel_scope.cancel()
         finally:
             await self._leave()
+        if self._fault is not None:
+            raise self._fault
+
+    async def _serve(self, service: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await service()
+        except Exception as error:
+            log.exception("a service of the worker failed: draining")
+            self._fault = error
+            self.drain.begin()
 
     async def _work(self, intake: Callable[[trio.Nursery], Awaitable[None]], services: trio.Nursery) -> None:
         all_claimed = False
         async with trio.open_nursery() as messages:
             services.start_soon(self._end_drain, messages.cancel_scope)
-            await intake(messages)
+            await self._serve(partial(intake, messages))
             all_claimed = not self.drain.begun
-        self._left_over = not all_claimed or (self.drain.begun and self.tally.ends[End.RELEASED] > 0)
+        cut = messages.cancel_scope.cancelled_caught
+        self._left_over = cut or not all_claimed or (self.drain.begun and self.tally.ends[End.RELEASED] > 0)
 
     async def _drain_at(self, deadline: float) -> None:
-        await trio.sleep(deadline)
-        log.info("the deadline has come: draining", deadline=deadline)
+        await trio.sleep_until(deadline)
+        log.info("the deadline has come: draining")
         self._deadline_came = True
         self.drain.begin()
 

@@ -61,7 +61,7 @@ class Work:
         send_time_ms: Milliseconds that the gateway took for it so far.
         parts_sent: Parts that were sent by this work.
         split: How it was split by this work; None when it was not.
-        under_way: The part whose intent may be on disk and whose outcome is not yet.
+        under_way: The part whose intent is on disk and whose outcome is not yet.
     """
 
     message: ClaimedMessage

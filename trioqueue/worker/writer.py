@@ -3,6 +3,7 @@
 from typing import assert_never
 
 import attrs
+import structlog
 import trio
 
 from trioqueue.domain.attempts import AttemptFailed, CallEnd, WaitLonger
@@ -23,6 +24,8 @@ from trioqueue.domain.splitting import needs_splitting, split_by_answer
 from trioqueue.worker.calls import ModelCalls
 from trioqueue.worker.ledger import Ledger
 from trioqueue.worker.work import ClaimLost, RunAtFault, SplitDone, Stop, Work
+
+log = structlog.get_logger(__name__)
 
 
 @attrs.frozen
@@ -61,11 +64,13 @@ class Writer:
         except UnfitMessage as error:
             return AttemptFailed(str(error))
         time_ms = _ms_since(began)
-        log = _generated(called.end.model, time_ms, called.spent)
-        fact = TextGenerated(message.claim, text, called.end.model, work.spent, time_ms, log)
+        entry = _generated(called.end.model, time_ms, called.spent)
+        fact = TextGenerated(message.claim, text, called.end.model, work.spent, time_ms, entry)
+        # A deadline may end the wait for the commit, but not take the text back: it is told, and whatever is told of
+        # this message later is committed after it.
+        work.text = text
         if await self.ledger.record(fact) is not Verdict.DURABLE:
             raise ClaimLost(f"message {message.claim.message_id} belongs to another worker now")
-        work.text = text
         return None
 
     async def split(self, work: Work, text: str) -> None:
@@ -81,14 +86,22 @@ class Writer:
             work.bodies = (text,)
             return
         began = trio.current_time()
-        answer, spent = None, NOTHING_SPENT
+        answer: str | None = None
+        spent = NOTHING_SPENT
         if needs_splitting(text, message.max_parts):
-            request = split_request(message.model, text, message.max_parts)
-            called = await self.calls.call(request, timeout=self.settings.split_timeout)
-            spent = called.spent
-            work.spent += spent
-            answer = called.end.text if isinstance(called.end, Usable) else None
+            answer, spent = await self._ask_for_split(work, text)
         _split(work, text, answer, began, spent)
+
+    async def _ask_for_split(self, work: Work, text: str) -> tuple[str | None, Usage]:
+        message = work.message
+        request = split_request(message.model, text, message.max_parts)
+        try:
+            called = await self.calls.call(request, timeout=self.settings.split_timeout)
+        except Exception:
+            log.exception("the split could not be asked for", message_id=str(message.claim.message_id))
+            return None, NOTHING_SPENT
+        work.spent += called.spent
+        return called.end.text if isinstance(called.end, Usable) else None, called.spent
 
 
 def split_without_model(work: Work, text: str) -> None:
