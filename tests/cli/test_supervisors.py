@@ -29,7 +29,7 @@ def with_path(command: Command, **changes: str) -> dict[str, str]:
 
 @asynccontextmanager
 async def supervisord(command: Command) -> AsyncIterator[subprocess.Popen[bytes]]:
-    """supervisord with our configuration, ended with SIGTERM."""
+    """A supervisord with our configuration, ended with SIGTERM."""
     process = subprocess.Popen(
         [sys.executable, "-W", "ignore", "-m", "supervisor.supervisord", "-c", SCRIPTS / "supervisord.conf"],
         cwd=command.directory,
@@ -74,7 +74,7 @@ async def test_a_batch_from_cron(command: Command, world: World, pool: Pool, tmp
     file = tmp_path / "environment"
     file.write_text("".join(f"{name}='{value}'\n" for name, value in command.variables.items()))
     bare = {"PATH": f"{TRIOQUEUE.parent}{os.pathsep}{os.environ['PATH']}"}
-    call = ["sh", SCRIPTS / "cron-batch.sh", file]
+    call = ["sh", str(SCRIPTS / "cron-batch.sh"), str(file)]
     with trio.fail_after(PATIENCE):
         done = await trio.run_process(call, env=bare, capture_stdout=True, cwd=tmp_path)
 
@@ -108,7 +108,7 @@ def test_the_systemd_unit_fits_the_settings() -> None:
 
 
 def test_supervisord_waits_longer_than_a_drain_takes() -> None:
-    """supervisord does not kill a worker that is still draining."""
+    """Under supervisord a worker that is still draining is not killed."""
     configuration = (SCRIPTS / "supervisord.conf").read_text(encoding="utf-8")
     [wait] = re.findall(r"^stopwaitsecs = (\d+)$", configuration, re.MULTILINE)
 

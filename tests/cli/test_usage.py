@@ -53,6 +53,8 @@ async def test_bad_usage(command: Command, arguments: list[str]) -> None:
         (["run"], {"TRIOQUEUE_CONCURENCY": "5"}, "TRIOQUEUE_CONCURRENCY"),
         (["run"], {"TRIOQUEUE_GATEWAY_KEY": None}, "TRIOQUEUE_GATEWAY_KEY is not set"),
         (["worker"], {"OPENROUTER_API_KEY": None}, "OPENROUTER_API_KEY is not set"),
+        (["worker"], {"OPENROUTER_API_KEY": "clé"}, "OPENROUTER_API_KEY is"),
+        (["run"], {"HTTPS_PROXY": "nonsense://x", "TRIOQUEUE_GATEWAY_URL": "https://gateway.example/x"}, "proxy"),
         (["status"], {"TRIOQUEUE_DATABASE_URL": "nonsense"}, "TRIOQUEUE_DATABASE_URL"),
     ],
 )

@@ -19,9 +19,8 @@ async def start_campaign(command: Command, leads: Path, *more: str) -> Outcome:
     """`campaign start` with what it needs."""
     instructions = leads.with_name("instructions.txt")
     instructions.write_text("Escreva com gentileza.", encoding="utf-8")
-    return await command(
-        "campaign", "start", "--name", "Outono", "--leads", leads, "--instructions", instructions, "--model", "m/m", *more
-    )  # fmt: skip
+    files = ("--leads", leads, "--instructions", instructions)
+    return await command("campaign", "start", "--name", "Outono", *files, "--model", "m/m", *more)
 
 
 async def finished(process: object) -> tuple[int, str, str]:

@@ -1,58 +1,28 @@
-"""The transport against a server that says any bytes at any time."""
+"""What the transport makes of the bytes that a server says."""
 
 import gzip
 import socket
-import ssl
 from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import pytest
 import trio
-import trustme
 
+from tests.support.posting import post
 from tests.support.scripted_server import (
     Peer,
-    ScriptedServer,
     answering,
-    drip,
     echo,
     http_answer,
-    read_and_close,
     read_and_hang,
     refusing_port,
     scripted_server,
-    until,
 )
-from trioqueue.http.transport import REPEATABLE, HttpTransport, Unanswered
-
-
-@pytest.fixture
-async def transport() -> AsyncIterator[HttpTransport]:
-    """A transport as it is used, closed afterwards."""
-    async with HttpTransport() as transport:
-        yield transport
-
-
-async def post(
-    transport: HttpTransport,
-    url: str,
-    content: bytes = b"{}",
-    *,
-    repeatable: bool = False,
-    timeout: dict[str, float] | None = None,
-) -> httpx.Response:
-    """Post without a client, and read the answer."""
-    extensions: dict[str, Any] = {"timeout": timeout or {}}
-    if repeatable:
-        extensions[REPEATABLE] = True
-    request = httpx.Request("POST", url, content=content, extensions=extensions)
-    response = await transport.handle_async_request(request)
-    await response.aread()
-    return response
-
+from trioqueue.http.transport import HttpTransport
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
 
 WHOLE_ANSWERS = {
     "content-length": http_answer(b"hello"),
@@ -119,191 +89,6 @@ async def test_serves_an_ordinary_client(transport: HttpTransport):
         assert server.requests[1].startswith(b"POST /elsewhere HTTP/1.1\r\n")
         await client.post(server.url, content=body(), headers={"Content-Length": "8"})
         assert server.requests[2].endswith(b"\r\n\r\none, two")
-
-
-async def test_newest_idle_connection_is_taken(transport: HttpTransport):
-    """Of the idle connections the one that was used last serves next, so that the others can grow old."""
-    first_waits = trio.Event()
-
-    async def script(peer: Peer) -> None:
-        while True:
-            await peer.request()
-            if peer.number == 1 and not first_waits.is_set():
-                await first_waits.wait()
-            await peer.send(http_answer(str(peer.number).encode()))
-
-    async with scripted_server(script) as server:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(post, transport, server.url)
-            await until(lambda: len(server.requests) == 1)
-            await post(transport, server.url)
-            first_waits.set()
-        answers = [await post(transport, server.url) for _ in range(3)]
-
-        assert [answer.content for answer in answers] == [b"1"] * 3
-        assert server.connections == 2
-
-
-async def test_closed_peer_is_noticed_before_the_request_is_written(transport: HttpTransport):
-    """A kept connection that the server has closed is not used: nothing is lost, and nothing has to be repeated."""
-    closed = trio.Event()
-
-    async def script(peer: Peer) -> None:
-        await peer.request()
-        await peer.send(http_answer())
-        await peer.close()
-        closed.set()
-
-    async with scripted_server(script) as server:
-        await post(transport, server.url)
-        await until(closed.is_set)
-        answer = await post(transport, server.url)
-
-        assert answer.status_code == 200
-        assert len(server.requests) == server.connections == 2
-
-
-@pytest.mark.parametrize("repeated", [False, True])
-async def test_answers_survive_a_server_that_closes_in_silence(transport: HttpTransport, repeated: bool):
-    """Against a server that closes after every 37 answers without saying so, 2,000 calls at 50 in flight all succeed.
-
-    Those that may not be repeated may meet the close itself; then they are told so, and nothing else goes wrong.
-    """
-
-    async def script(peer: Peer) -> None:
-        for _ in range(37):
-            await peer.request()
-            await peer.send(http_answer(b"hello"))
-
-    outcomes: list[object] = []
-
-    async def caller(url: str) -> None:
-        for _ in range(40):
-            try:
-                answer = await post(transport, url, repeatable=repeated)
-            except Unanswered:
-                outcomes.append(Unanswered)
-            else:
-                outcomes.append(answer.content)
-
-    async with scripted_server(script) as server:
-        async with trio.open_nursery() as nursery:
-            for _ in range(50):
-                nursery.start_soon(caller, server.url)
-
-        assert len(outcomes) == 2000
-        assert set(outcomes) <= ({b"hello"} if repeated else {b"hello", Unanswered})
-        assert server.connections >= 2000 / 37
-
-
-async def close_at_second_request(peer: Peer) -> None:
-    """The first connection answers once, and closes after it has read another request; the others answer once."""
-    await peer.request()
-    await peer.send(http_answer(b"hello"))
-    if peer.number == 1:
-        await peer.request()
-    else:
-        await peer.gone()
-
-
-async def test_request_closed_upon_is_repeated_only_if_it_may_be(transport: HttpTransport):
-    """A kept connection that is closed without a byte of an answer fails the request, unless it may be repeated."""
-    async with scripted_server(close_at_second_request) as server:
-        await post(transport, server.url)
-
-        with pytest.raises(Unanswered):
-            await post(transport, server.url)
-
-        assert len(server.requests) == 2
-    async with scripted_server(close_at_second_request) as server:
-        await post(transport, server.url)
-        answer = await post(transport, server.url, repeatable=True)
-
-        assert answer.content == b"hello"
-        assert len(server.requests) == 3
-
-
-async def test_fresh_connection_closed_without_an_answer_is_a_fault(transport: HttpTransport):
-    """A first request that meets a close is not repeated: the server has read it, and may have acted on it."""
-    async with scripted_server(read_and_close) as server:
-        with pytest.raises(httpx.ReadError):
-            await post(transport, server.url, repeatable=True)
-
-        assert len(server.requests) == 1
-
-
-async def test_half_an_answer_is_never_repeated(transport: HttpTransport):
-    """Once a byte of an answer came, the request was served, and is not made again."""
-
-    async def script(peer: Peer) -> None:
-        await peer.request()
-        await peer.send(http_answer(b"hello"))
-        await peer.request()
-        await peer.send(b"HTTP/1.1 2")
-
-    async with scripted_server(script) as server:
-        await post(transport, server.url)
-
-        with pytest.raises(httpx.RemoteProtocolError) as caught:
-            await post(transport, server.url, repeatable=True)
-        assert not isinstance(caught.value, Unanswered)
-        assert len(server.requests) == 2
-
-
-async def test_old_idle_connections_are_dropped():
-    """An idle connection that is too old is closed when a younger one comes back, or when it would be taken."""
-    dropped: list[int] = []
-    both_asked = trio.Event()
-
-    async def script(peer: Peer) -> None:
-        await peer.request()
-        if peer.number == 2:
-            both_asked.set()
-        await both_asked.wait()
-        await peer.send(http_answer())
-        await peer.gone()
-        dropped.append(peer.number)
-
-    async with HttpTransport(idle_seconds=0) as transport, scripted_server(script) as server:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(post, transport, server.url)
-            nursery.start_soon(post, transport, server.url)
-        await until(lambda: len(dropped) == 1)
-        await post(transport, server.url)
-        await until(lambda: len(dropped) == 2)
-
-        assert sorted(dropped) == [1, 2]
-        assert server.connections == 3
-
-
-async def test_bytes_beyond_the_answer_end_the_connection(transport: HttpTransport):
-    """A connection on which more came than the answer is not used again: the surplus would answer the next request."""
-    surplus = http_answer(b"first") + http_answer(b"surplus")
-    async with scripted_server(answering(surplus)) as server:
-        answers = [await post(transport, server.url) for _ in range(2)]
-
-        assert [answer.content for answer in answers] == [b"first"] * 2
-        assert server.connections == 2
-
-
-async def test_bytes_that_come_while_idle_end_the_connection(transport: HttpTransport):
-    """A connection on which something came while nobody asked is not used again."""
-    spoke = trio.Event()
-
-    async def script(peer: Peer) -> None:
-        await peer.request()
-        await peer.send(http_answer(b"asked"))
-        await peer.send(http_answer(b"unasked"))
-        spoke.set()
-        await peer.gone()
-
-    async with scripted_server(script) as server:
-        await post(transport, server.url)
-        await until(spoke.is_set)
-        answer = await post(transport, server.url)
-
-        assert answer.content == b"asked"
-        assert server.connections == 2
 
 
 NO_ANSWERS = {
@@ -397,27 +182,6 @@ async def test_other_schemes_are_refused(transport: HttpTransport):
         await post(transport, "ftp://127.0.0.1/")
 
 
-@pytest.mark.parametrize("script", [read_and_hang, drip])
-async def test_cancelled_exchange_closes_its_connection(transport: HttpTransport, script: Any):
-    """A cancellation in the middle of an exchange ends it, and its connection, which nobody could use again."""
-    noticed = trio.Event()
-
-    async def noticing(peer: Peer) -> None:
-        try:
-            await script(peer)
-        finally:
-            noticed.set()
-
-    async with scripted_server(noticing) as server:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(post, transport, server.url)
-            await until(lambda: len(server.requests) == 1)
-            nursery.cancel_scope.cancel()
-        await until(noticed.is_set)
-
-        assert nursery.cancel_scope.cancelled_caught
-
-
 async def test_read_timeout(transport: HttpTransport):
     """The client's read time-out is honoured between two receipts."""
     async with scripted_server(read_and_hang) as server:
@@ -436,34 +200,6 @@ async def test_write_timeout(transport: HttpTransport):
             await post(transport, server.url, b"x" * 32_000_000, timeout={"write": 0.02})
 
 
-async def test_connect_timeout_covers_the_handshake(transport: HttpTransport):
-    """A server that takes the connection and never answers the TLS handshake raises ConnectTimeout."""
-    async with scripted_server(Peer.gone) as server:
-        with pytest.raises(httpx.ConnectTimeout):
-            await post(transport, server.url.replace("http:", "https:"), timeout={"connect": 0.02})
-
-
-async def test_many_at_once_get_their_own_answers(transport: HttpTransport):
-    """200 requests in flight each get their own answer, three times over the same 200 connections at most."""
-    mismatches: list[int] = []
-
-    async def caller(server: ScriptedServer, number: int) -> None:
-        for _ in range(3):
-            body = str(number).encode()
-            answer = await post(transport, server.url, body)
-            if answer.content != body:
-                mismatches.append(number)
-
-    async with scripted_server(echo) as server:
-        async with trio.open_nursery() as nursery:
-            for number in range(200):
-                nursery.start_soon(caller, server, number)
-
-        assert mismatches == []
-        assert len(server.requests) == 600
-        assert server.connections <= 200
-
-
 async def test_header_that_http_forbids_is_refused_without_being_shown(transport: HttpTransport):
     """A header that cannot be sent is refused before anything goes out, and the error does not repeat it."""
     async with scripted_server(echo) as server:
@@ -473,93 +209,3 @@ async def test_header_that_http_forbids_is_refused_without_being_shown(transport
             await transport.handle_async_request(request)
         assert "secret" not in repr(caught.value)
         assert server.requests == []
-
-
-async def test_closing_closes_idle_connections_at_once_and_others_at_their_end():
-    """After `aclose` no connection stays open: the idle ones go, and one in use goes when its exchange is over."""
-    answer_now = trio.Event()
-    gone: list[int] = []
-
-    async def script(peer: Peer) -> None:
-        await peer.request()
-        if peer.number == 2:
-            await answer_now.wait()
-        await peer.send(http_answer(b"hello"))
-        await peer.gone()
-        gone.append(peer.number)
-
-    answers: list[httpx.Response] = []
-
-    async def caller(transport: HttpTransport, url: str) -> None:
-        answers.append(await post(transport, url))
-
-    async with scripted_server(script) as server, trio.open_nursery() as nursery:
-        transport = HttpTransport()
-        nursery.start_soon(caller, transport, server.url)
-        nursery.start_soon(caller, transport, server.url)
-        await until(lambda: len(server.requests) == 2 and len(answers) == 1)
-        await transport.aclose()
-        await until(lambda: gone == [1])
-        answer_now.set()
-        await until(lambda: gone == [1, 2])
-
-        assert [answer.content for answer in answers] == [b"hello"] * 2
-
-
-@pytest.fixture(scope="module")
-def authority() -> trustme.CA:
-    """An authority that nobody knows."""
-    return trustme.CA()
-
-
-@pytest.fixture
-def server_tls(authority: trustme.CA) -> ssl.SSLContext:
-    """The server's side of TLS, with a certificate for 127.0.0.1 from that authority."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("127.0.0.1").configure_cert(context)
-    return context
-
-
-async def test_tls_with_a_trusted_certificate(authority: trustme.CA, server_tls: ssl.SSLContext):
-    """Over TLS requests are answered and connections kept as without."""
-    trusting = ssl.create_default_context()
-    authority.configure_trust(trusting)
-    async with HttpTransport(trusting) as transport, scripted_server(echo, server_tls) as server:
-        answers = [await post(transport, server.url, b"hello") for _ in range(3)]
-
-        assert [answer.content for answer in answers] == [b"hello"] * 3
-        assert server.connections == 1
-
-
-async def test_tls_with_a_stranger_is_refused(transport: HttpTransport, server_tls: ssl.SSLContext):
-    """A certificate of an authority that nobody vouches for raises ConnectError, before a byte of the request."""
-    async with scripted_server(echo, server_tls) as server:
-        with pytest.raises(httpx.ConnectError, match="certificate verify failed"):
-            await post(transport, server.url)
-
-        assert server.requests == []
-
-
-async def test_tls_with_another_host_is_refused(authority: trustme.CA):
-    """A trusted certificate for another host raises ConnectError, before a byte of the request."""
-    trusting = ssl.create_default_context()
-    authority.configure_trust(trusting)
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("example.com").configure_cert(tls)
-    async with HttpTransport(trusting) as transport, scripted_server(echo, tls) as server:
-        with pytest.raises(httpx.ConnectError, match="certificate verify failed"):
-            await post(transport, server.url)
-
-        assert server.requests == []
-
-
-async def test_plain_http_on_a_tls_address_is_refused(transport: HttpTransport):
-    """A server that does not speak TLS where it should raises ConnectError."""
-
-    async def script(peer: Peer) -> None:
-        await peer.send(http_answer(b"", 400))
-        await peer.gone()
-
-    async with scripted_server(script) as server:
-        with pytest.raises(httpx.ConnectError, match="no TLS with"):
-            await post(transport, server.url.replace("http:", "https:"))

@@ -21,18 +21,22 @@ SECRET = "correct-horse"
 
 
 @pytest.fixture
-def mute() -> Iterator[str]:
+def mute() -> Iterator[socket.socket]:
     """A server that lets the kernel take connections and never says a word."""
     with socket.create_server(("127.0.0.1", 0)) as server:
-        yield f"postgresql://user:{SECRET}@127.0.0.1:{server.getsockname()[1]}/database"
+        yield server
+
+
+def url_of(server: socket.socket) -> str:
+    """How to connect to a server."""
+    return f"postgresql://user:{SECRET}@127.0.0.1:{server.getsockname()[1]}/database"
 
 
 @pytest.fixture
 def dead() -> str:
     """An address at which nobody listens."""
     with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-    return f"postgresql://user:{SECRET}@127.0.0.1:{port}/database"
+        return url_of(server)
 
 
 def open_files() -> int:
@@ -154,40 +158,47 @@ async def test_no_such_host() -> None:
         await connect(f"postgresql://user:{SECRET}@nowhere.invalid/database")
 
 
-async def test_mute_server(mute: str) -> None:
+async def test_mute_server(mute: socket.socket) -> None:
     """A server that takes the connection and never answers is given up after connect_timeout; libpq's least is 2 s."""
     with trio.fail_after(PATIENCE), pytest.raises(DatabaseUnavailable, match="2 s"):
-        await connect(make_conninfo(mute, connect_timeout=1))
+        await connect(make_conninfo(url_of(mute), connect_timeout=1))
 
 
-async def test_cancelled_attempt(mute: str) -> None:
+async def test_cancelled_attempt(mute: socket.socket) -> None:
     """An attempt to connect can be cancelled, and leaves no socket open."""
-    with trio.move_on_after(0.01):
-        await connect(mute)
-    before = open_files()
-    with trio.move_on_after(0.01), pytest.raises(trio.Cancelled) as caught:
-        await connect(mute)
+    kept = []
 
-    assert caught.value.__traceback__ is not None  # which keeps everything alive that is not closed
+    async def attempt() -> None:
+        with pytest.raises(trio.Cancelled) as caught:
+            await connect(url_of(mute))
+        kept.append(caught)  # and with its frames everything that was not closed
+        await trio.lowlevel.checkpoint()
+
+    before = open_files()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(attempt)
+        await trio.lowlevel.wait_readable(mute)
+        nursery.cancel_scope.cancel()
+
+    assert len(kept) == 1
     assert open_files() == before
 
 
-async def test_cancelled_while_the_session_is_set_up(database_url: str) -> None:
+async def test_cancelled_while_the_session_is_set_up(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A connection whose set-up is cancelled is closed."""
-    async with proxied(database_url) as proxy:
-        async with await connect(proxy.url):
-            before = open_files()
-        with trio.CancelScope() as scope:
-            async with trio.open_nursery() as nursery:
+    opened: list[TrioConnection] = []
 
-                async def cancel_at_set_up() -> None:
-                    scope.cancel()
+    async def cancelled(self: TrioConnection, *_args: object, **_kwargs: object) -> None:
+        opened.append(self)
+        scope.cancel()
+        await trio.lowlevel.checkpoint()
 
-                nursery.start_soon(cancel_at_set_up)
-                await connect(proxy.url)
+    monkeypatch.setattr(TrioConnection, "execute", cancelled)
+    with trio.CancelScope() as scope:
+        await connect(database_url)
 
     assert scope.cancelled_caught
-    assert open_files() <= before
+    assert [connection.closed for connection in opened] == [True]
 
 
 @pytest.mark.parametrize(

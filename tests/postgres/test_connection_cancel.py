@@ -295,13 +295,16 @@ async def test_in_executemany(connection: TrioConnection, observer: TrioConnecti
     await assert_as_before(connection, observer)
 
 
-async def test_in_executemany_before_anything_was_sent(connection: TrioConnection, observer: TrioConnection) -> None:
+async def test_in_executemany_before_anything_was_sent(
+    connection: TrioConnection, observer: TrioConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A cancellation that comes when the first execution is queued but not sent does not let it go out alone."""
-    for n in range(20):
-        connection._yielded_at = 0.0  # so that the first thing that it does is to let others run
+    monkeypatch.setattr(connection_module, "BUSY_SECONDS", 0)  # lets others run at every step
+    for n in range(40):
         async with connection.cursor() as cursor, trio.open_nursery() as nursery:
             nursery.start_soon(cursor.executemany, "insert into numbers values (%s)", [(n,), (n + 100,)])
-            await trio.lowlevel.checkpoint()
+            for _ in range(n % 4):
+                await trio.lowlevel.checkpoint()
             nursery.cancel_scope.cancel()
 
         assert await value(observer, "select count(*) %% 2 from numbers") == 0

@@ -39,7 +39,8 @@ insert into conversations (workspace_id, lead_id, contact_phone)
 insert into campaign_messages
   (run_id, lead_id, status, scheduled_at, sent_at, generated_message, conversation_id)
   select r.id, l.id, case when l.n % 2 = 0 then 'pending' else 'sent' end,
-    now() + (l.n % {MESSAGES // RUNS} - {MESSAGES // RUNS // 2}) * interval '1 second', now(), 'A message that was sent.', c.id
+    now() + (l.n % {MESSAGES // RUNS} - {MESSAGES // RUNS // 2}) * interval '1 second', now(),
+    'A message that was sent.', c.id
   from (select id, row_number() over () as place from campaign_runs where status = 'running') r
   cross join lateral (
     select id, row_number() over () as n from leads order by id

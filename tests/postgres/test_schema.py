@@ -20,7 +20,8 @@ left join pg_attrdef d on d.adrelid = c.oid and d.adnum = a.attnum
 where c.relnamespace = 'trioqueue'::regnamespace and c.relkind = 'r'
   and a.attnum > 0 and not a.attisdropped
 union all
-select 'relation', c.relname, c.relkind::text || coalesce(c.reloptions::text, '') || coalesce(obj_description(c.oid), '')
+select 'relation', c.relname,
+  c.relkind::text || coalesce(c.reloptions::text, '') || coalesce(obj_description(c.oid), '')
 from pg_class c where c.relnamespace = 'trioqueue'::regnamespace
 union all
 select 'constraint', conrelid::regclass || '.' || conname, pg_get_constraintdef(oid)

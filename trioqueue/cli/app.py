@@ -75,10 +75,12 @@ def exit_code(error: BaseException) -> int | None:
 def _usage_errors() -> tuple[type[TrioqueueError], ...]:
     from trioqueue.domain.campaigns import InvalidCampaign
     from trioqueue.domain.leads import LeadsFileError
+    from trioqueue.http.exchange import UnusableEndpoint
+    from trioqueue.http.proxies import UnusableProxy
     from trioqueue.postgres.errors import InvalidConninfo
     from trioqueue.settings import SettingsError
 
-    return UsageError, InvalidCampaign, LeadsFileError, InvalidConninfo, SettingsError
+    return UsageError, InvalidCampaign, LeadsFileError, InvalidConninfo, SettingsError, UnusableEndpoint, UnusableProxy
 
 
 def _leaves(error: BaseException) -> Iterator[BaseException]:

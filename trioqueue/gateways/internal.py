@@ -6,7 +6,7 @@ has begun, the part may have left.
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 import httpx
 import orjson
@@ -15,6 +15,9 @@ from trioqueue.domain.retry_after import parse_retry_after
 from trioqueue.domain.sends import NotSent, OutgoingPart, Rejected, SenderAtFault, SendOutcome, Sent, Unknown
 from trioqueue.http.answers import Answer, Fault, excerpt, mapping, read_json
 from trioqueue.http.exchange import Endpoint
+
+RATE_LIMIT_WAIT: Final = 30.0
+"""Seconds to leave a gateway alone that says "too many" but not until when. A wait, so that it counts as no attempt."""
 
 
 class InternalGateway:
@@ -71,8 +74,11 @@ def read_outcome(answer: Answer, *, now: datetime, key: str = "") -> SendOutcome
             return Sent(_provider_message_id(told))
         case 401 | 403:
             return SenderAtFault(reason)
-        case 425 | 429:
+        case 425:
             return NotSent(reason, parse_retry_after(answer.headers, now))
+        case 429:
+            retry_after = parse_retry_after(answer.headers, now)
+            return NotSent(reason, RATE_LIMIT_WAIT if retry_after is None else retry_after)
         case 408:
             return Unknown(reason)
         case status if 400 <= status < 500:

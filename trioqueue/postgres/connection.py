@@ -25,13 +25,12 @@ from typing import Any, Final, Self
 import psycopg
 import structlog
 import trio
-from psycopg import AsyncCursor, AsyncPipeline, AsyncServerCursor, AsyncTransaction, generators, waiting
+from psycopg import AsyncPipeline, AsyncServerCursor, AsyncTransaction, generators, waiting
 from psycopg import errors as e
 from psycopg._capabilities import capabilities
 from psycopg._preparing import Key, Prepare, PrepareManager
 from psycopg._queries import PostgresQuery
-from psycopg.abc import RV, AdaptContext, ConnParam, PQGen
-from psycopg.adapt import AdaptersMap
+from psycopg.abc import RV, PQGen
 from psycopg.conninfo import conninfo_attempts, make_conninfo, timeout_from_conninfo
 from psycopg.pq import ExecStatus, TransactionStatus
 from psycopg.pq.abc import PGconn
@@ -39,6 +38,7 @@ from psycopg.rows import AsyncRowFactory, Row, TupleRow, tuple_row
 from psycopg.waiting import Wait
 
 from trioqueue.postgres.readiness import drive_elsewhere, wait_until_ready
+from trioqueue.postgres.turns import Turns
 
 CLEANUP_SECONDS: Final = 5.0
 """Bound of each thing that is done for a connection after its scope was cancelled."""
@@ -65,7 +65,7 @@ class TrioConnection(psycopg.AsyncConnection[TupleRow]):
 
     def __init__(self, pgconn: PGconn, row_factory: AsyncRowFactory[TupleRow] = tuple_row) -> None:
         super().__init__(pgconn, row_factory)
-        self.lock = _Lock()  # type: ignore[assignment]  # psycopg only enters and leaves it
+        self.lock = Turns()  # type: ignore[assignment]  # psycopg only enters and leaves it
         self.server_cursor_factory = _ServerCursor
         self._prepared = _PrepareManager()
         self.opened_at = trio.current_time()
@@ -79,12 +79,15 @@ class TrioConnection(psycopg.AsyncConnection[TupleRow]):
         *,
         autocommit: bool = False,
         prepare_threshold: int | None = 5,
-        context: AdaptContext | None = None,
-        row_factory: AsyncRowFactory[TupleRow] | None = None,
-        cursor_factory: type[AsyncCursor[TupleRow]] | None = None,
-        **kwargs: ConnParam,
+        **kwargs: Any,
     ) -> Self:
         """Connect to the first address that answers. Each has `connect_timeout` seconds, and so has DNS.
+
+        Args:
+            conninfo: A URL or key=value pairs.
+            autocommit: Whether each statement is a transaction of its own.
+            prepare_threshold: How often a statement is executed before it is prepared; None never prepares.
+            kwargs: Parameters of the connection, over those of `conninfo`.
 
         Raises:
             psycopg.OperationalError: None answered, or the server refused.
@@ -106,10 +109,6 @@ class TrioConnection(psycopg.AsyncConnection[TupleRow]):
             raise _connection_failure(failures)
         connection._autocommit = autocommit
         connection.prepare_threshold = prepare_threshold
-        connection.row_factory = row_factory or connection.row_factory
-        connection.cursor_factory = cursor_factory or connection.cursor_factory
-        if context is not None:
-            connection._adapters = AdaptersMap(context.adapters)
         return connection
 
     @classmethod
@@ -390,31 +389,6 @@ class _PrepareManager(PrepareManager):
         # In a pipeline that fails before the statement is prepared, psycopg would go on to take it for prepared,
         # because it verifies only what it has seen for the first time.
         return self.key(query) if prep is Prepare.SHOULD else key
-
-
-class _Lock:
-    """Lets one task at a time use the connection.
-
-    Taking it while it is free is no checkpoint, unlike with trio.Lock: psycopg takes it on its way to clean up, in
-    scopes that are cancelled already. And any task may release it: a stream can be closed by another one.
-    """
-
-    def __init__(self) -> None:
-        self._holder: trio.lowlevel.Task | None = None
-        self._waiting = trio.lowlevel.ParkingLot()
-
-    async def __aenter__(self) -> None:
-        task = trio.lowlevel.current_task()
-        if self._holder is task:
-            raise RuntimeError("the connection is in use by this very task: end its stream() or copy() first")
-        if self._holder is None:
-            self._holder = task
-        else:
-            await self._waiting.park()
-
-    async def __aexit__(self, *exc_info: object) -> None:
-        woken = self._waiting.unpark()
-        self._holder = woken[0] if woken else None
 
 
 def _connection_failure(failures: Sequence[e.Error]) -> e.Error:

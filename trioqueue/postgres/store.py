@@ -148,7 +148,8 @@ class PostgresStore:
         """Skip messages that were due more than `age` seconds ago, and return how many."""
         total = 0
         while True:
-            [skipped] = await self._fetch(self._skip_old, {"age": age, "limit": TAKEN_AT_ONCE})
+            row = await self._fetch(self._skip_old, {"age": age, "limit": TAKEN_AT_ONCE})
+            skipped = int(row[0])
             total += skipped
             if skipped < TAKEN_AT_ONCE:
                 return total
