@@ -301,6 +301,113 @@ begin
 end;
 $$;
 
+create function return_campaign_messages(p_rows jsonb)
+returns setof uuid
+language plpgsql set search_path from current
+as $$
+declare
+  v_message_ids uuid[];
+  v_skipped_runs uuid[];
+begin
+  -- The runs are locked before their state is read: a cancellation either waits until this is committed, and then
+  -- finds the messages pending, or is seen here.
+  perform from campaign_runs r
+  where r.id in (select t.run_id from jsonb_to_recordset(p_rows) as t (run_id uuid))
+  order by r.id for no key update;
+
+  with returned as (
+    update campaign_messages m
+    set status = case when c.status = 'cancelled' then 'skipped' else 'pending' end,
+        scheduled_at = case when r.delay is null then m.scheduled_at else now() + make_interval(secs => r.delay) end,
+        retry_count = r.retry_count,
+        error_message = coalesce(r.error, m.error_message),
+        ai_tokens_used = coalesce(r.tokens, m.ai_tokens_used),
+        cost_usd = coalesce(r.cost_usd, m.cost_usd),
+        claimed_by = null,
+        claimed_at = null,
+        updated_at = now()
+    from jsonb_to_recordset(p_rows) as r (message_id uuid, owner uuid, fence bigint, delay double precision,
+                                          retry_count integer, error text, tokens integer, cost_usd numeric),
+      campaign_runs c
+    where m.id = r.message_id
+      and m.claimed_by = r.owner
+      and m.claim_fence = r.fence
+      and m.status in ('generating', 'sending')
+      and c.id = m.run_id
+    returning m.id, m.run_id, m.status
+  )
+  select array_agg(t.id), array_agg(t.run_id) filter (where t.status = 'skipped')
+  into v_message_ids, v_skipped_runs
+  from returned t;
+
+  if v_skipped_runs is not null then
+    perform count_campaign_messages(v_skipped_runs, array_fill('skipped'::text, array[cardinality(v_skipped_runs)]));
+  end if;
+  return query select unnest(v_message_ids);
+end;
+$$;
+
+create function skip_cancelled_campaign_messages(p_run_id uuid, p_limit integer)
+returns integer
+language plpgsql set search_path from current
+as $$
+declare
+  v_count integer;
+begin
+  with waiting as materialized (
+    select m.id
+    from campaign_messages m
+    join campaign_runs r on r.id = m.run_id
+    where m.run_id = p_run_id and r.status = 'cancelled' and m.status in ('pending', 'queued')
+    limit p_limit
+    for update of m
+  ), skipped as (
+    update campaign_messages m
+    set status = 'skipped', error_message = 'the run was cancelled', updated_at = now()
+    where m.id = any (array(select w.id from waiting w)) and m.status in ('pending', 'queued')
+    returning m.id
+  )
+  select count(*) into v_count from skipped s;
+
+  if v_count > 0 then
+    perform count_campaign_messages(array_fill(p_run_id, array[v_count]), array_fill('skipped'::text, array[v_count]));
+  end if;
+  return v_count;
+end;
+$$;
+
+create function resume_campaign_run(p_run_id uuid)
+returns boolean
+language plpgsql set search_path from current
+as $$
+declare
+  v_paused_at timestamptz;
+begin
+  select r.paused_at into v_paused_at
+  from campaign_runs r
+  where r.id = p_run_id and r.status = 'paused'
+  for no key update;
+  if not found then
+    return false;
+  end if;
+
+  update campaign_runs r
+  set status = 'running', paused_at = null, error_message = null
+  where r.id = p_run_id;
+
+  -- What was to wait an hour at most has not waited while nobody was allowed to send it.
+  update campaign_messages m
+  set scheduled_at = m.scheduled_at + (now() - v_paused_at), updated_at = now()
+  where m.run_id = p_run_id and m.status = 'pending';
+
+  insert into campaign_logs (run_id, step_name, level, message, details)
+  values (p_run_id, 'INICIALIZAÇÃO', 'info', 'run resumed',
+    jsonb_build_object('paused_seconds', extract(epoch from now() - v_paused_at)));
+  perform complete_campaign_runs(array[p_run_id]);
+  return true;
+end;
+$$;
+
 create function mark_old_campaign_messages_as_skipped(p_one_hour_ago timestamptz, p_limit integer default null)
 returns integer
 language plpgsql set search_path from current
@@ -351,6 +458,7 @@ declare
   v_message_ids uuid[];
   v_unknown_ids uuid[];
   v_run_ids uuid[];
+  v_statuses text[];
 begin
   -- Rows of workers that died long ago and hold nothing are of no use to anybody.
   delete from workers w
@@ -373,6 +481,11 @@ begin
     return;
   end if;
 
+  -- As in return_campaign_messages: a cancellation is waited for, or waits.
+  perform from campaign_runs r
+  where r.id in (select m.run_id from campaign_messages m where m.id = any (v_message_ids))
+  order by r.id for no key update;
+
   -- The parts are read by a statement of its own: its snapshot is taken after the messages were locked, so an
   -- intent that its worker committed in between is seen. Without that a part under way could be planned again.
   with interrupted as (
@@ -382,27 +495,40 @@ begin
     where p.message_id = any (v_message_ids) and p.status = 'sending'
     returning p.message_id, p.status
   )
-  select array_agg(distinct i.message_id) filter (where i.status = 'unknown') into v_unknown_ids from interrupted i;
+  select coalesce(array_agg(distinct i.message_id), '{}') into v_unknown_ids
+  from interrupted i
+  where i.status = 'unknown';
 
-  update campaign_messages m
-  set status = case when m.id = any (coalesce(v_unknown_ids, '{}')) then 'unconfirmed' else 'pending' end,
-      error_message = case when m.id = any (coalesce(v_unknown_ids, '{}'))
-        then 'the worker died while a part was being sent' else m.error_message end,
-      claimed_by = null,
-      claimed_at = null,
-      updated_at = now()
-  where m.id = any (v_message_ids);
-
-  if v_unknown_ids is not null then
-    select array_agg(m.run_id) into v_run_ids from campaign_messages m where m.id = any (v_unknown_ids);
+  with taken as (
+    update campaign_messages m
+    set status = case
+          when m.id = any (v_unknown_ids) then 'unconfirmed'
+          when r.status = 'cancelled' then 'skipped'
+          else 'pending'
+        end,
+        error_message = case when m.id = any (v_unknown_ids)
+          then 'the worker died while a part was being sent' else m.error_message end,
+        claimed_by = null,
+        claimed_at = null,
+        updated_at = now()
+    from campaign_runs r
+    where m.id = any (v_message_ids) and r.id = m.run_id
+    returning m.id, m.run_id, m.lead_id, m.status
+  ), logged as (
     insert into campaign_logs (run_id, message_id, lead_id, step_name, level, message)
-    select m.run_id, m.id, m.lead_id, 'ERRO', 'error', 'the worker died while a part was being sent'
-    from campaign_messages m where m.id = any (v_unknown_ids);
-    perform count_campaign_messages(v_run_ids, array_fill('unconfirmed'::text, array[cardinality(v_run_ids)]));
+    select t.run_id, t.id, t.lead_id, 'ERRO', 'error', 'the worker died while a part was being sent'
+    from taken t
+    where t.status = 'unconfirmed'
+  )
+  select array_agg(t.run_id), array_agg(t.status) into v_run_ids, v_statuses
+  from taken t
+  where t.status <> 'pending';
+
+  if v_run_ids is not null then
+    perform count_campaign_messages(v_run_ids, v_statuses);
     perform complete_campaign_runs(v_run_ids);
   end if;
-  return query select cardinality(v_message_ids) - coalesce(cardinality(v_unknown_ids), 0),
-    coalesce(cardinality(v_unknown_ids), 0);
+  return query select cardinality(v_message_ids) - cardinality(v_unknown_ids), cardinality(v_unknown_ids);
 end;
 $$;
 
@@ -539,6 +665,12 @@ comment on function complete_campaign_runs(uuid[]) is
   'Completes those of the runs that have no open message, and logs it; returns them.';
 comment on function finish_campaign_messages(jsonb) is
   'Moves held messages to a final state, counts them and completes their runs; returns those that were still held.';
+comment on function return_campaign_messages(jsonb) is
+  'Gives held messages back to pending, or skips them where their run was cancelled; returns those that were still held.';
+comment on function skip_cancelled_campaign_messages(uuid, integer) is
+  'Skips messages of a cancelled run that nobody holds, as many as the limit says; returns how many.';
+comment on function resume_campaign_run(uuid) is
+  'Resumes a paused run and moves the due times of its pending messages by the length of the pause; false when it was not paused.';
 comment on function mark_old_campaign_messages_as_skipped(timestamptz, integer) is
   'Skips the pending messages of running runs that were due before the given time, as many as the limit says; returns how many.';
 comment on function rescue_campaign_messages(integer, boolean) is

@@ -79,6 +79,21 @@ async def test_a_run_that_does_not_exist(command: Command) -> None:
     assert outcome.err == f"trioqueue: there is no run {UUID(int=7)} in the schema 'trioqueue'\n"
 
 
+async def test_a_run_is_paused_resumed_and_cancelled(command: Command, pool: Pool) -> None:
+    """Each command says what it did; one that does not fit the run's state is a usage error that names it."""
+    run = await start_run(pool, 3)
+    paused, again = await command("runs", "pause", run.run_id), await command("runs", "pause", run.run_id)
+    nothing = await command("run")
+    resumed, cancelled = await command("runs", "resume", run.run_id), await command("runs", "cancel", run.run_id)
+    status = await command("status", run.run_id, "--json")
+
+    assert [outcome.code for outcome in (paused, again, nothing, resumed, cancelled)] == [0, 2, 0, 0, 0]
+    assert again.err == f"trioqueue: run {run.run_id} is paused: only a running run can be paused\n"
+    assert nothing.out == "nothing was due\n"
+    assert cancelled.out == f"run {run.run_id} is cancelled; 3 messages skipped\n"
+    assert (status.json["status"], status.json["leads_skipped"]) == ("cancelled", 3)
+
+
 async def test_bad_rows_import_nothing(command: Command, leads_file: WriteLeads, pool: Pool) -> None:
     """Bad rows are named with their lines, and nothing is imported."""
     leads = leads_file("Ana,11987654321,Rio", "Bia,123,Rio", "Caio,11987654322", "Dora,(11) 98765-4321,Rio")

@@ -160,8 +160,16 @@ async def test_parts_move_along_the_table(pool: Pool, before: PartStatus, after:
 
 
 @pytest.mark.parametrize("status", list(RunStatus))
-async def test_only_a_running_run_is_paused(pool: Pool, status: RunStatus) -> None:
-    """A run that is not running stays what it is."""
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("pause_run", {"step": "ERRO", "level": "error", "reason": "why"}),
+        ("resume_run", {}),
+        ("cancel_run", {}),
+    ],
+)
+async def test_runs_move_along_the_table(pool: Pool, name: str, values: dict[str, str], status: RunStatus) -> None:
+    """Pausing, resuming and cancelling move a run as allowed, or leave it what it is."""
     run = await start_run(pool, 1)
     await fetch(
         pool,
@@ -169,8 +177,8 @@ async def test_only_a_running_run_is_paused(pool: Pool, status: RunStatus) -> No
         status,
         "now" if status is RunStatus.PAUSED else None,
     )
-    await execute_statement(pool, "pause_run", run_id=run.run_id, step="ERRO", reason="why")
+    target = {"pause_run": RunStatus.PAUSED, "resume_run": RunStatus.RUNNING, "cancel_run": RunStatus.CANCELLED}[name]
+    await execute_statement(pool, name, run_id=run.run_id, **values)
     after = RunStatus(await fetch_value(pool, "select status from campaign_runs"))
 
-    assert after == (RunStatus.PAUSED if status is RunStatus.RUNNING else status)
-    assert may_become(RUN_TRANSITIONS, status, after)
+    assert after == (target if target in RUN_TRANSITIONS[status] else status)

@@ -26,6 +26,9 @@ COMMANDS: Final = (
     ["run"],
     ["worker"],
     ["status"],
+    ["runs", "pause"],
+    ["runs", "resume"],
+    ["runs", "cancel"],
     ["settings"],
     ["simulator"],
 )

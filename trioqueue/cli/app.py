@@ -40,6 +40,11 @@ app.command(campaign)
 app.command("trioqueue.cli.work:run", help="Send one batch of due messages, and exit.")
 app.command("trioqueue.cli.work:worker", help="Send messages as they become due, until SIGTERM or SIGINT.")
 app.command("trioqueue.cli.status:status", help="Show how far runs are.")
+runs = cyclopts.App(name="runs", help="Pause, resume and cancel runs.")
+runs.command("trioqueue.cli.runs:pause", help="Pause a running run.")
+runs.command("trioqueue.cli.runs:resume", help="Resume a paused run; its messages are due as much later.")
+runs.command("trioqueue.cli.runs:cancel", help="Cancel a run for good; the messages that wait are skipped.")
+app.command(runs)
 app.command("trioqueue.cli.show_settings:settings", help="Print each setting with its value and where it comes from.")
 app.command("trioqueue.cli.simulator:simulator", help="Run a simulated model and gateway to try things against.")
 
@@ -77,10 +82,20 @@ def _usage_errors() -> tuple[type[TrioqueueError], ...]:
     from trioqueue.domain.leads import LeadsFileError
     from trioqueue.http.exchange import UnusableEndpoint
     from trioqueue.http.proxies import UnusableProxy
+    from trioqueue.postgres.campaigns import RunNotThere
     from trioqueue.postgres.errors import InvalidConninfo
     from trioqueue.settings import SettingsError
 
-    return UsageError, InvalidCampaign, LeadsFileError, InvalidConninfo, SettingsError, UnusableEndpoint, UnusableProxy
+    return (
+        UsageError,
+        InvalidCampaign,
+        InvalidConninfo,
+        LeadsFileError,
+        RunNotThere,
+        SettingsError,
+        UnusableEndpoint,
+        UnusableProxy,
+    )
 
 
 def _leaves(error: BaseException) -> Iterator[BaseException]:

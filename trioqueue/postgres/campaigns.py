@@ -8,7 +8,9 @@ import attrs
 import orjson
 
 from trioqueue.domain.campaigns import Campaign, InvalidCampaign, RunFigures, RunOverview, StartedRun
+from trioqueue.domain.errors import TrioqueueError
 from trioqueue.domain.leads import Lead
+from trioqueue.domain.logs import LogLevel, LogStep
 from trioqueue.domain.states import RunStatus
 from trioqueue.postgres.connection import TrioConnection
 from trioqueue.postgres.errors import translated
@@ -17,6 +19,22 @@ from trioqueue.postgres.statements import statement
 
 LISTED_RUNS: Final = 20
 """Most runs of an overview."""
+
+
+SKIPPED_AT_ONCE: Final = 5_000
+"""Most messages of a cancelled run that one statement skips: it holds their locks until it commits."""
+
+
+class RunNotThere(TrioqueueError):
+    """A run is not in the state that a command needs, or is not there at all; nothing was changed.
+
+    Attributes:
+        status: What the run is; None when there is no such run.
+    """
+
+    def __init__(self, run_id: UUID, status: RunStatus | None, rule: str) -> None:
+        super().__init__(f"run {run_id} is {status}: {rule}" if status else f"there is no run {run_id}")
+        self.status = status
 
 
 def wakeup_channel(schema: str) -> str:
@@ -66,6 +84,58 @@ class Campaigns:
                         orjson.dumps(lead.custom_fields).decode(),
                     )
                 )
+
+    async def pause(self, run_id: UUID, reason: str) -> None:
+        """Pause a running run. Nothing of it is claimed any more, and what is in flight stops before its next part.
+
+        Raises:
+            RunNotThere: There is no such run, or it is not running.
+        """
+        values = {"run_id": run_id, "step": LogStep.FINISHED, "level": LogLevel.WARNING, "reason": reason}
+        if not await self._fetch("pause_run", values):
+            raise await self._refusal(run_id, "only a running run can be paused")
+
+    async def resume(self, run_id: UUID) -> None:
+        """Resume a paused run; its pending messages are due as much later as it was paused.
+
+        Raises:
+            RunNotThere: There is no such run, or it is not paused.
+        """
+        async with translated(), self.pool.connection() as connection, connection.transaction():
+            # A long pause of a large run moves many rows, and half of a resumption is of no use.
+            await connection.execute("set local statement_timeout = 0")
+            cursor = await connection.execute(self._sql("resume_run"), {"run_id": run_id})
+            [[resumed]] = await cursor.fetchall()
+            await connection.execute(self._sql("notify_due"), {"channel": wakeup_channel(self.schema)})
+        if not resumed:
+            raise await self._refusal(run_id, "only a paused run can be resumed")
+
+    async def cancel(self, run_id: UUID) -> int:
+        """Cancel a run: nothing more of it is sent, and its waiting messages are skipped.
+
+        May be called again for a run that is cancelled, where an earlier call was interrupted.
+
+        Returns:
+            How many messages were skipped now; those in flight follow when their workers let go of them.
+
+        Raises:
+            RunNotThere: There is no such run, or it has ended otherwise.
+        """
+        if not await self._fetch("cancel_run", {"run_id": run_id}):
+            refusal = await self._refusal(run_id, "only a running or paused run can be cancelled")
+            if refusal.status is not RunStatus.CANCELLED:
+                raise refusal
+        total = 0
+        while True:
+            [row] = await self._fetch("skip_cancelled", {"run_id": run_id, "limit": SKIPPED_AT_ONCE})
+            skipped = int(row[0])
+            total += skipped
+            if skipped < SKIPPED_AT_ONCE:
+                return total
+
+    async def _refusal(self, run_id: UUID, rule: str) -> RunNotThere:
+        runs = await self.overview(run_id)
+        return RunNotThere(run_id, runs[0].status if runs else None, rule)
 
     async def overview(self, run_id: UUID | None = None) -> tuple[RunOverview, ...]:
         """The newest runs, or the one that is named; empty when there is none."""

@@ -26,7 +26,7 @@ from trioqueue.domain.facts import (
     TextGenerated,
     Verdict,
 )
-from trioqueue.domain.logs import LogEntry, LogStep
+from trioqueue.domain.logs import LogEntry, LogLevel, LogStep
 from trioqueue.domain.messages import Claim, ClaimedMessage, Incarnation, Part
 from trioqueue.domain.states import PartStatus
 from trioqueue.ports import Rescued
@@ -162,7 +162,8 @@ class PostgresStore:
     async def pause_run(self, run_id: UUID, step: LogStep, reason: str) -> bool:
         """Pause a running run and log why; False when it was not running."""
         async with self._session() as connection:
-            cursor = await connection.execute(self._pause_run, {"run_id": run_id, "step": step, "reason": reason})
+            values = {"run_id": run_id, "step": step, "level": LogLevel.ERROR, "reason": reason}
+            cursor = await connection.execute(self._pause_run, values)
             return cursor.rowcount > 0
 
     @asynccontextmanager
@@ -236,7 +237,12 @@ def _row(fact: Fact) -> Row:
                 "provider_message_id": fact.provider_message_id,
             } | _spent(fact.spent)
         case Returned():
-            row |= {"delay": fact.delay, "retry_count": fact.retry_count, "error": fact.error} | _spent(fact.spent)
+            row |= {
+                "run_id": fact.claim.run_id,
+                "delay": fact.delay,
+                "retry_count": fact.retry_count,
+                "error": fact.error,
+            } | _spent(fact.spent)
         case Noted():
             pass
         case _:

@@ -7,6 +7,6 @@ with paused as (
   returning r.id
 ), logged as (
   insert into {schema}.campaign_logs (run_id, step_name, level, message)
-  select p.id, %(step)s, 'error', %(reason)s from paused p
+  select p.id, %(step)s, %(level)s, %(reason)s from paused p
 )
 select p.id from paused p
