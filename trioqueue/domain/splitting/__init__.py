@@ -5,22 +5,23 @@ the text, and it cuts where a person might. Without such a proposal the text is 
 ends. Nothing here does I/O, and every step is linear in its input or capped.
 """
 
-from trioqueue.domain.splitting.characters import NothingVisible
-from trioqueue.domain.splitting.choice import MAX_PART_LENGTH, MIN_LENGTH_TO_SPLIT
 from trioqueue.domain.splitting.faithfulness import normalise
-from trioqueue.domain.splitting.split import (
-    DEFAULT_MAX_PARTS,
+from trioqueue.domain.splitting.limits import (
+    MAX_PART_LENGTH,
+    MIN_LENGTH_TO_SPLIT,
     MOST_PARTS,
+    NothingVisible,
+    TextTooLong,
+)
+from trioqueue.domain.splitting.split import (
     Split,
     SplitOrigin,
-    TextTooLong,
     needs_splitting,
     split_by_answer,
     split_deterministically,
 )
 
 __all__ = [
-    "DEFAULT_MAX_PARTS",
     "MAX_PART_LENGTH",
     "MIN_LENGTH_TO_SPLIT",
     "MOST_PARTS",

@@ -8,7 +8,7 @@ from typing import Final
 
 import regex
 
-from trioqueue.domain.errors import TrioqueueError
+from trioqueue.domain.splitting.limits import NothingVisible
 
 BLANKS: Final = (
     "\t\n\v\f\r\x1c\x1d\x1e\x1f \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
@@ -23,10 +23,6 @@ _VISIBLE: Final = regex.compile(rf"[^{BLANKS}\p{{Cc}}\p{{Cf}}\p{{Cs}}\p{{Default
 """U+2800 is the empty Braille pattern: no format character, and nothing to see."""
 
 _GRAPHEME: Final = regex.compile(r"\X")
-
-
-class NothingVisible(TrioqueueError):
-    """A text has no character that a person would see. Have it written again."""
 
 
 def stripped(text: str) -> str:

@@ -1,36 +1,33 @@
 """Which of the possible cuts are made: natural ones first, into parts of similar length.
 
 The cheapest choice is found by dynamic programming over (number of parts, last cut). A part costs the square of its
-length relative to the ideal one, a cut costs by its rank; so two sentences of very different length are better cut at
-a paragraph between them, and a greeting is not torn from a short text at any price.
+length relative to the ideal one, and a cut costs by its rank: a good place makes up for somewhat uneven parts.
 """
 
 from collections.abc import Iterable, Sequence
-from math import ceil, inf
+from math import inf
 from typing import Final, TypeAlias
 
 from trioqueue.domain.splitting.cuts import Cut, Rank
-
-MIN_LENGTH_TO_SPLIT: Final = 150
-"""Characters; a shorter text is one part (SPEC section 5). Also the length that parts aim at where they may be many."""
-
-MAX_PART_LENGTH: Final = 1000
-"""Characters of a part, counted as Python does: code points (SPEC R11)."""
+from trioqueue.domain.splitting.limits import MAX_PART_LENGTH, MIN_LENGTH_TO_SPLIT
 
 _MOST_WEIGHED: Final = 100
 """Cuts that are weighed against each other. An ordinary text has a few dozen; the cost grows with the square."""
 
 _COST: Final = {
-    Rank.PARAGRAPHS: 0.0,
-    Rank.LINES: 0.25,
+    Rank.PARAGRAPHS: -0.5,
+    Rank.LINES: 0.0,
     Rank.SENTENCES: 0.5,
     Rank.ITEMS: 50.0,
     Rank.CLAUSES: 250.0,
     Rank.WORDS: 1250.0,
     Rank.GRAPHEMES: 6250.0,
 }
-"""What a cut costs. Five parts have four cuts and lengths that cost 25 at the very most, so that from ITEMS on a
-single cut of one rank costs more than all that better ones could: it is made only where the length demands it."""
+"""What a cut costs. A paragraph is worth cutting at for its own sake: whoever wrote it wanted a pause there.
+
+Five parts have four cuts, and lengths that cost 25 at the very most. So from ITEMS on, a single cut costs more than
+all better ones could save: it is made only where the length demands it.
+"""
 
 _Choice: TypeAlias = tuple[float, tuple[Cut, ...]]
 
@@ -47,10 +44,18 @@ def best_cuts(length: int, cuts: Sequence[Cut], max_parts: int) -> Sequence[Cut]
         usable = [cut for cut in cuts if cut.rank >= weakest]
         fewest = _fewest_cuts(length, usable)
         if fewest is not None and len(fewest) < max_parts:
-            count = max(len(fewest) + 1, min(max_parts, ceil(length / MIN_LENGTH_TO_SPLIT)))
+            count = max(len(fewest) + 1, min(max_parts, _count_wanted(length, usable)))
             weighed = sorted({*_strongest(length, usable), *fewest}, key=lambda cut: cut.start)
             return _cheapest(length, weighed, count)
     return None
+
+
+def _count_wanted(length: int, cuts: Iterable[Cut]) -> int:
+    """As many parts as there are paragraphs, or more for long ones: what is worth splitting is worth typing in bits."""
+    if length < MIN_LENGTH_TO_SPLIT:
+        return 1
+    paragraphs = 1 + sum(cut.rank is Rank.PARAGRAPHS for cut in cuts)
+    return max(paragraphs, 1 + length // MIN_LENGTH_TO_SPLIT)
 
 
 def _fewest_cuts(length: int, cuts: Iterable[Cut]) -> list[Cut] | None:

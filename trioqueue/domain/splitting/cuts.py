@@ -39,25 +39,23 @@ class Cut:
     rank: Rank
 
 
-def natural_cuts(text: str, longest: int) -> list[Cut]:
+def natural_cuts(text: str) -> list[Cut]:
     """All cuts between words or better, in order.
 
     Between any two of them, and before the first and after the last, something can be seen.
 
     Args:
         text: A text without blanks at its edges.
-        longest: Characters of a part; what is protected and longer may be cut.
     """
     items = list_items(text)
-    protected = protected_places(text, items, longest)
+    protected = protected_places(text, items)
     cuts = sorted(chain(_cuts_at_blanks(text, items), _cuts_between_sentences(text)), key=attrgetter("start"))
     return _with_visible_parts(text, (cut for cut in cuts if not protected[cut.start] and not _parts_attach(text, cut)))
 
 
-def all_cuts(text: str, longest: int) -> list[Cut]:
+def all_cuts(text: str, natural: Sequence[Cut]) -> list[Cut]:
     """The natural cuts and those within words, between two graphemes; for a text that has to be cut somewhere."""
-    natural = natural_cuts(text, longest)
-    protected = protected_places(text, list_items(text), longest)
+    protected = protected_places(text, list_items(text))
     known = {0, *(cut.start for cut in natural)}
     within_words = (
         Cut(place, place, Rank.GRAPHEMES)

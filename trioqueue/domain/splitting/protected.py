@@ -1,11 +1,12 @@
 """What is never cut in two: addresses, numbers and amounts, emphasis, code, asides and list items."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import regex
 
 from trioqueue.domain.splitting.characters import BLANKS
+from trioqueue.domain.splitting.limits import MAX_PART_LENGTH
 from trioqueue.domain.splitting.lists import Item
 
 _SPACE: Final = "[ \u00a0\u202f]"
@@ -37,17 +38,14 @@ _PATTERNS: Final = (
 )
 
 
-def protected_places(text: str, items: Sequence[Item], longest: int) -> bytearray:
-    """For each place of a text, 1 where a cut would go through something that is never cut.
+def protected_places(text: str, items: Iterable[Item]) -> bytearray:
+    """For each place of a text, 1 where a cut would go through one of these or through one of the list items given.
 
-    Args:
-        text: The text.
-        items: Its list items; they are not cut either.
-        longest: What is longer than this many characters has to be cut, and does not count.
+    What is longer than a part may be has to be cut, and does not count.
     """
     places = bytearray(len(text) + 1)
     for start, end in _spans(text, items):
-        if end - start <= longest:
+        if end - start <= MAX_PART_LENGTH:
             places[start + 1 : end] = b"\1" * (end - start - 1)
     return places
 

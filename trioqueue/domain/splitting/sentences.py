@@ -12,19 +12,23 @@ CLOSERS: Final = "\"'”’»)\\]}*_~`"
 """What may stand between a sentence's last mark and the white space after it."""
 
 _WINDOW: Final = 40
-"""Characters looked at before a gap; longer than any abbreviation, and it bounds the cost of the searches."""
+"""Characters looked at before a place: more than any abbreviation has, and it bounds the cost."""
 
 _POINTING: Final = "👉👇👆⬇➡⤵▶✅✔☑🔹🔸🔗"
 """Emoji that announce what follows, and so never close what was before."""
 
 _SMILEY: Final = rf"[[\p{{Extended_Pictographic}}\p{{Regional_Indicator}}]--[©®™{_POINTING}]]"
 _MODIFIERS: Final = r"[\uFE0F\u20E3\U0001F3FB-\U0001F3FF\U000E0020-\U000E007F]"
-
 _STARTS_WITH_SMILEY: Final = regex.compile(_SMILEY, regex.VERSION1)
-_ENDS_IN_SMILEY: Final = regex.compile(rf"{_SMILEY}{_MODIFIERS}*$", regex.VERSION1)
-_ENDS_IN_INTRODUCTION: Final = regex.compile(rf"[:：{_POINTING}]\uFE0F?[*_~]*$")
-_ENDS_IN_MARK: Final = regex.compile(rf"(?P<word>[\p{{L}}\p{{N}}.ºª°]*?)(?P<mark>[.!?…。！？؟।]++)[{CLOSERS}]*$")
-_ENDS_IN_CLAUSE: Final = regex.compile(rf"(?:[,;:]|[.…]|[–—])[{CLOSERS}]*$")
+
+# Those that look at what stands before a place match in reverse: from the place to the left.
+_AFTER_SMILEY: Final = regex.compile(rf"{_SMILEY}{_MODIFIERS}*", regex.VERSION1 | regex.REVERSE)
+_AFTER_INTRODUCTION: Final = regex.compile(rf"[:：{_POINTING}]\uFE0F?[*_~]*", regex.REVERSE)
+_AFTER_MARK: Final = regex.compile(
+    rf"(?P<word>[\p{{L}}\p{{N}}.ºª°]*+)(?P<mark>[.!?…。！？؟।]++)[{CLOSERS}]*+", regex.REVERSE
+)
+_AFTER_CLAUSE: Final = regex.compile(rf"(?:[,;:…–—]|\.\.)[{CLOSERS}]*+", regex.REVERSE)
+_STARTS_INVERTED: Final = regex.compile(r"[\"'“‘«(\[{*_~]*[¿¡]")
 _STARTS_LOWER: Final = regex.compile(r"[\"'“‘«(\[{*_~]*\p{Ll}")
 _STARTS_WITH_DASH: Final = regex.compile(r"[-–—]\s")
 
@@ -52,26 +56,23 @@ def ends_sentence(text: str, end: int, start: int) -> bool:
     """Whether a sentence ends before the white space text[end:start]."""
     if _STARTS_WITH_SMILEY.match(text, start):
         return False  # it belongs to the sentence that it follows
-    before = _before(text, end)
-    if _ENDS_IN_SMILEY.search(before):
-        return _STARTS_LOWER.match(text, start) is None
-    found = _ENDS_IN_MARK.search(before)
+    found = _before(_AFTER_MARK, text, end)
     if found is None:
-        return False
+        return bool(_before(_AFTER_SMILEY, text, end)) and not _STARTS_LOWER.match(text, start)
     mark = found["mark"]
-    if not mark.strip(".…"):
-        return _STARTS_LOWER.match(text, start) is None and not (mark == "." and _is_abbreviation(found["word"]))
-    return True
+    if mark.strip(".…") or _STARTS_INVERTED.match(text, start):
+        return True
+    return not _STARTS_LOWER.match(text, start) and not (mark == "." and _is_abbreviation(found["word"]))
 
 
 def ends_clause(text: str, end: int, start: int) -> bool:
     """Whether there is a pause at the white space text[end:start]: a comma, a dash, an unfinished ellipsis."""
-    return bool(_ENDS_IN_CLAUSE.search(_before(text, end)) or _STARTS_WITH_DASH.match(text, start))
+    return bool(_before(_AFTER_CLAUSE, text, end) or _STARTS_WITH_DASH.match(text, start))
 
 
 def introduces(text: str, end: int) -> bool:
     """Whether text[:end] announces what follows, with a colon or a pointing emoji."""
-    return _ENDS_IN_INTRODUCTION.search(_before(text, end)) is not None
+    return _before(_AFTER_INTRODUCTION, text, end) is not None
 
 
 def tight_sentence_starts(text: str) -> list[int]:
@@ -79,8 +80,8 @@ def tight_sentence_starts(text: str) -> list[int]:
     return [match.start() for match in _TIGHT.finditer(text)]
 
 
-def _before(text: str, end: int) -> str:
-    return text[max(0, end - _WINDOW) : end]
+def _before(reverse: regex.Pattern[str], text: str, end: int) -> regex.Match[str] | None:
+    return reverse.match(text, max(0, end - _WINDOW), end)
 
 
 def _is_abbreviation(word: str) -> bool:

@@ -1,26 +1,17 @@
 """Splits a text: with the model's proposal where it will do, else at the text's own best places."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from heapq import nlargest
-from typing import Final
 
 import attrs
 
-from trioqueue.domain.errors import TrioqueueError
-from trioqueue.domain.splitting.candidates import Parts, candidates
+from trioqueue.domain.splitting.candidates import candidates
 from trioqueue.domain.splitting.characters import BLANK_RUN, BLANKS, stripped
-from trioqueue.domain.splitting.choice import MAX_PART_LENGTH, MIN_LENGTH_TO_SPLIT, best_cuts
+from trioqueue.domain.splitting.choice import best_cuts
 from trioqueue.domain.splitting.cuts import Cut, all_cuts, natural_cuts
 from trioqueue.domain.splitting.faithfulness import Original
-
-MOST_PARTS: Final = 5
-DEFAULT_MAX_PARTS: Final = 3
-"""Parts of a message: 1 to 5 allowed, 3 unless a campaign says otherwise (SPEC R11)."""
-
-
-class TextTooLong(TrioqueueError):
-    """A text does not go into the parts allowed without cutting what must not be cut."""
+from trioqueue.domain.splitting.limits import MAX_PART_LENGTH, MIN_LENGTH_TO_SPLIT, MOST_PARTS, TextTooLong
 
 
 class SplitOrigin(StrEnum):
@@ -38,7 +29,7 @@ class SplitOrigin(StrEnum):
 class Split:
     """The parts of a text, in order, each a slice of it, and who decided where to cut."""
 
-    parts: Parts
+    parts: tuple[str, ...]
     origin: SplitOrigin
 
 
@@ -69,16 +60,17 @@ def split_by_answer(text: str, answer: str | None, max_parts: int) -> Split:
         NothingVisible: The text has no visible character.
         TextTooLong: The text cannot be cut into so few parts.
     """
-    text = stripped(text)
+    text = _prepared(text, max_parts)
+    cuts = natural_cuts(text)
     if not needs_splitting(text, max_parts):
-        return Split(split_deterministically(text, max_parts), SplitOrigin.WHOLE)
-    parts = _proposed_parts(text, answer, max_parts) if answer is not None and _may_fit(text, max_parts) else None
+        return Split(_best_parts(text, cuts, max_parts), SplitOrigin.WHOLE)
+    parts = _proposed_parts(text, answer, cuts, max_parts) if answer is not None else None
     if parts is not None:
         return Split(parts, SplitOrigin.MODEL)
-    return Split(split_deterministically(text, max_parts), SplitOrigin.FALLBACK)
+    return Split(_best_parts(text, cuts, max_parts), SplitOrigin.FALLBACK)
 
 
-def split_deterministically(text: str, max_parts: int) -> Parts:
+def split_deterministically(text: str, max_parts: int) -> tuple[str, ...]:
     """Cut a text as a person would type it: at paragraphs and sentence ends, into parts of similar length.
 
     Weaker places (between list items, clauses, words, in the end within a word) are used only where parts would be
@@ -98,21 +90,8 @@ def split_deterministically(text: str, max_parts: int) -> Parts:
         NothingVisible: The text has no visible character.
         TextTooLong: The text cannot be cut into so few parts.
     """
-    _check(max_parts)
-    text = stripped(text)
-    if len(text) <= MAX_PART_LENGTH and not needs_splitting(text, max_parts):
-        return (text,)
-    chosen = None
-    if _may_fit(text, max_parts):
-        chosen = best_cuts(len(text), natural_cuts(text, MAX_PART_LENGTH), max_parts)
-        if chosen is None:
-            chosen = best_cuts(len(text), all_cuts(text, MAX_PART_LENGTH), max_parts)
-    if chosen is None:
-        raise TextTooLong(
-            f"a text of {len(text)} characters cannot be cut into {max_parts} parts of at most {MAX_PART_LENGTH}; "
-            "have a shorter one written or allow more parts"
-        )
-    return _parts(text, chosen)
+    text = _prepared(text, max_parts)
+    return _best_parts(text, natural_cuts(text), max_parts)
 
 
 def _check(max_parts: int) -> None:
@@ -120,17 +99,40 @@ def _check(max_parts: int) -> None:
         raise ValueError(f"max_parts is {max_parts}, allowed are 1 to {MOST_PARTS}")
 
 
-def _may_fit(text: str, max_parts: int) -> bool:
-    """Whether the text would go into its parts if the longest blanks were where it is cut; bounds all further work."""
+def _prepared(text: str, max_parts: int) -> str:
+    """The text as it is cut.
+
+    It would go into its parts if the longest blanks were where it is cut; that bounds all further work.
+    """
+    _check(max_parts)
+    text = stripped(text)
     longest = nlargest(max_parts - 1, (blank.end() - blank.start() for blank in BLANK_RUN.finditer(text)))
-    return len(text) - sum(longest) <= max_parts * MAX_PART_LENGTH
+    if len(text) - sum(longest) > max_parts * MAX_PART_LENGTH:
+        raise _too_long(text, max_parts)
+    return text
 
 
-def _proposed_parts(text: str, answer: str, max_parts: int) -> Parts | None:
+def _best_parts(text: str, cuts: Sequence[Cut], max_parts: int) -> tuple[str, ...]:
+    chosen = best_cuts(len(text), cuts, max_parts)
+    if chosen is None:
+        chosen = best_cuts(len(text), all_cuts(text, cuts), max_parts)
+    if chosen is None:
+        raise _too_long(text, max_parts)
+    return _parts(text, chosen)
+
+
+def _too_long(text: str, max_parts: int) -> TextTooLong:
+    return TextTooLong(
+        f"a text of {len(text)} characters cannot be cut into {max_parts} parts of at most {MAX_PART_LENGTH}; "
+        "have a shorter one written or allow more parts"
+    )
+
+
+def _proposed_parts(text: str, answer: str, cuts: Iterable[Cut], max_parts: int) -> tuple[str, ...] | None:
     """The parts that the answer proposes, None when no reading of it is acceptable."""
     original = Original.of(text)
-    cuts = {cut.start: cut for cut in natural_cuts(text, MAX_PART_LENGTH)}
-    cuts_by_end = {end: cuts[place] for end, place in original.places.items() if place in cuts}
+    cuts_by_start = {cut.start: cut for cut in cuts}
+    cuts_by_end = {end: cuts_by_start[start] for end, start in original.places.items() if start in cuts_by_start}
     for proposed in candidates(answer):
         ends = original.ends_of(proposed)
         if ends is None:
@@ -143,7 +145,7 @@ def _proposed_parts(text: str, answer: str, max_parts: int) -> Parts | None:
     return None
 
 
-def _parts(text: str, cuts: Sequence[Cut]) -> Parts:
+def _parts(text: str, cuts: Sequence[Cut]) -> tuple[str, ...]:
     starts = (0, *(cut.start for cut in cuts))
     ends = (*(cut.end for cut in cuts), len(text))
     return tuple(text[start:end] for start, end in zip(starts, ends, strict=True))
