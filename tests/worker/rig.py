@@ -83,6 +83,7 @@ class Rig:
             "batch_size": 15,
             "poll_interval": 5.0,
             "chance": random.Random(1),
+            "heartbeat": self.heartbeat,
         }
         return Intake(**values | changes)
 

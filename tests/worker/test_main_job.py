@@ -2,13 +2,16 @@
 
 from collections import Counter
 from functools import partial
+from typing import TypeAlias
 
 import trio
 
 from tests.support.database import fetch, fetch_value, start_run
 from tests.support.main_job import main_job
-from trioqueue.simulator import GatewayFault, ModelFault, RequestKind, Rule, SplitShape, WorldSettings
+from trioqueue.simulator import GatewayFault, ModelFault, ModelTrouble, RequestKind, Rule, SplitShape, WorldSettings
 from trioqueue.worker.tally import End
+
+ModelScript: TypeAlias = list[Rule[ModelTrouble]]
 
 PATIENCE = 60.0
 """Seconds after which a test gives up."""
@@ -50,7 +53,7 @@ async def test_500_leads_with_every_shape_of_split_answer(migrated_url: str) -> 
 
 async def test_a_batch_of_20_is_worked_on_at_once(migrated_url: str) -> None:
     """With 20 slots, 20 messages are in the model's hands together; held answers of all prove it."""
-    hold_all = [Rule(ModelFault.HOLD, kind=RequestKind.GENERATE)]
+    hold_all: ModelScript = [Rule(ModelFault.HOLD, kind=RequestKind.GENERATE)]
     async with main_job(migrated_url, WorldSettings(model_script=hold_all), concurrency=20, batch_size=20) as job:
         await start_run(job.database.pool, 30)
         worker = job.worker()
@@ -66,7 +69,7 @@ async def test_a_batch_of_20_is_worked_on_at_once(migrated_url: str) -> None:
 
 async def test_a_freed_slot_is_refilled_at_once(migrated_url: str) -> None:
     """While one message takes for ever, the other slot goes on: nothing waits for the slowest of a chunk."""
-    hold_one = [Rule(ModelFault.HOLD, kind=RequestKind.GENERATE, nth=1)]
+    hold_one: ModelScript = [Rule(ModelFault.HOLD, kind=RequestKind.GENERATE, nth=1)]
     async with main_job(migrated_url, WorldSettings(model_script=hold_one), concurrency=2) as job:
         await start_run(job.database.pool, 10)
         worker = job.worker()
@@ -81,7 +84,7 @@ async def test_a_freed_slot_is_refilled_at_once(migrated_url: str) -> None:
 
 async def test_rate_limits_are_waited_out(migrated_url: str) -> None:
     """A 429 with Retry-After in both calls is waited out within the message, which is sent without a requeue."""
-    script = [
+    script: ModelScript = [
         Rule(ModelFault.RATE_LIMITED_MILLISECONDS, kind=RequestKind.GENERATE, nth=1, retry_after=0.05),
         Rule(ModelFault.RATE_LIMITED_FRACTION, kind=RequestKind.SPLIT, nth=1, retry_after=0.05),
     ]
@@ -97,7 +100,7 @@ async def test_rate_limits_are_waited_out(migrated_url: str) -> None:
 
 async def test_a_long_rate_limit_snoozes_the_message(migrated_url: str) -> None:
     """A wait of more than a minute gives the messages back until then, and counts as no attempt."""
-    script = [Rule(ModelFault.RATE_LIMITED, retry_after=90)]
+    script: ModelScript = [Rule(ModelFault.RATE_LIMITED, retry_after=90)]
     async with main_job(migrated_url, WorldSettings(model_script=script), concurrency=3) as job:
         await start_run(job.database.pool, 3)
         worker = job.worker()
@@ -115,7 +118,7 @@ async def test_a_long_rate_limit_snoozes_the_message(migrated_url: str) -> None:
 
 async def test_failed_messages_are_requeued_until_they_fail_for_good(migrated_url: str) -> None:
     """A model that writes nothing usable costs three requeues of 5, 15 and 30 minutes, then the message fails."""
-    script = [Rule(ModelFault.SHORT_CONTENT, kind=RequestKind.GENERATE)]
+    script: ModelScript = [Rule(ModelFault.SHORT_CONTENT, kind=RequestKind.GENERATE)]
     async with main_job(migrated_url, WorldSettings(model_script=script)) as job:
         pool = job.database.pool
         await start_run(pool, 1)
@@ -141,7 +144,10 @@ async def test_failed_messages_are_requeued_until_they_fail_for_good(migrated_ur
 
 async def test_a_slow_model_meets_its_deadline(migrated_url: str) -> None:
     """A generation that hangs ends the attempt; a split that hangs costs nothing but the fallback."""
-    script = [Rule(ModelFault.HANG, kind=RequestKind.GENERATE, nth=1), Rule(ModelFault.HANG, kind=RequestKind.SPLIT)]
+    script: ModelScript = [
+        Rule(ModelFault.HANG, kind=RequestKind.GENERATE, nth=1),
+        Rule(ModelFault.HANG, kind=RequestKind.SPLIT),
+    ]
     limits = {"generate_timeout": 0.2, "split_timeout": 0.2, "compute_timeout": 0.5}
     async with main_job(migrated_url, WorldSettings(model_script=script), concurrency=1, **limits) as job:
         await start_run(job.database.pool, 3)
@@ -178,7 +184,7 @@ async def test_a_slow_gateway_meets_its_deadline(migrated_url: str) -> None:
 
 async def test_a_batch_deadline_gives_back_what_has_not_been_sent(migrated_url: str) -> None:
     """When the deadline comes, messages in the model's hands are released, due as before, and the run says so."""
-    script = [Rule(ModelFault.HANG, kind=RequestKind.GENERATE)]
+    script: ModelScript = [Rule(ModelFault.HANG, kind=RequestKind.GENERATE)]
     async with main_job(migrated_url, WorldSettings(model_script=script)) as job:
         await start_run(job.database.pool, 8)
         worker = job.worker()
@@ -193,7 +199,7 @@ async def test_a_batch_deadline_gives_back_what_has_not_been_sent(migrated_url: 
 
 async def test_bad_credentials_pause_the_run(migrated_url: str) -> None:
     """A key that is not accepted pauses the run with the reason after at most the calls in flight; nothing is lost."""
-    script = [Rule(ModelFault.UNAUTHORIZED)]
+    script: ModelScript = [Rule(ModelFault.UNAUTHORIZED)]
     async with main_job(migrated_url, WorldSettings(model_script=script)) as job:
         await start_run(job.database.pool, 40)
         with trio.fail_after(PATIENCE):
@@ -211,7 +217,7 @@ async def test_bad_credentials_pause_the_run(migrated_url: str) -> None:
 
 async def test_one_messages_failure_is_its_own(migrated_url: str) -> None:
     """Messages that fail in different ways do not touch the others of their batch."""
-    script = [
+    script: ModelScript = [
         Rule(ModelFault.REFUSAL, kind=RequestKind.GENERATE, nth=1),
         Rule(ModelFault.CONTENT_FILTER, kind=RequestKind.GENERATE, nth=2),
         Rule(ModelFault.SHORT_CONTENT, kind=RequestKind.GENERATE, nth=3),

@@ -52,27 +52,31 @@ CallEnd: TypeAlias = (
 """How a call ends, its retries included."""
 
 
-def next_step(completion: Completion, attempt: int, remaining: float, luck: float) -> CallEnd | CallAgain:
+def next_step(
+    completion: Completion, attempt: int, remaining: float, luck: float, *, enlarged: bool = False
+) -> CallEnd | CallAgain:
     """What to do after a call.
 
     Args:
         completion: What came of it.
         attempt: Which attempt of the call it was, from 1.
-        remaining: Seconds that are left for the message; a wait that does not fit is not begun.
+        remaining: Seconds that are left for the message; a wait that would use them up is not begun.
         luck: A random number of [0, 1), for the jitter.
+        enlarged: Whether a larger answer has been allowed already.
     """
     match completion:
         case Usable() | MessageAtFault() | ConfigurationAtFault() | BadCredentials() | OutOfCredits():
             return completion
         case RateLimited(reason=reason, retry_after=retry_after):
             wait = wait_after(attempt, retry_after, luck)
-            fits = wait <= min(remaining, LONGEST_WAIT)
+            fits = wait <= LONGEST_WAIT and wait < remaining
             return CallAgain(wait) if fits and attempt < MAX_ATTEMPTS else WaitLonger(wait, reason)
         case Transient(reason=reason, timed_out=timed_out):
             wait = wait_after(attempt, None, luck)
-            fits = wait <= remaining
+            fits = wait < remaining
             return CallAgain(wait) if fits and attempt < MAX_ATTEMPTS else AttemptFailed(reason, timed_out)
         case Truncated():
-            return CallAgain(0.0, larger=True) if attempt == 1 else AttemptFailed("the answer was cut off by its limit")
+            again = attempt < MAX_ATTEMPTS and not enlarged
+            return CallAgain(0.0, larger=True) if again else AttemptFailed("the answer was cut off by its limit")
         case _:
             assert_never(completion)

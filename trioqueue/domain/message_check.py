@@ -3,7 +3,8 @@
 from typing import Final
 
 from trioqueue.domain.errors import TrioqueueError
-from trioqueue.domain.splitting import TextTooLong, split_deterministically
+from trioqueue.domain.splitting import NothingVisible, TextTooLong, split_deterministically
+from trioqueue.domain.splitting.characters import stripped
 
 SHORTEST_MESSAGE: Final = 10
 """Characters, after stripping. What is shorter is a model's failure, not a message."""
@@ -24,10 +25,13 @@ def checked_message(text: str, max_parts: int | None) -> str:
         max_parts: How many parts it may have; None when it goes out whole.
 
     Raises:
-        UnfitMessage: It has fewer than 10 characters, or too many for its parts. Found out before the text is stored:
-            a stored text is never written again, so it must be one that can be sent.
+        UnfitMessage: It has fewer than 10 characters, none that a person would see, or too many for its parts. Found
+            out before the text is stored: a stored text is never written again, so it must be one that can be sent.
     """
-    message = text.replace("\0", "").encode(errors="ignore").decode().strip()
+    try:
+        message = stripped(text.replace("\0", "").encode(errors="ignore").decode())
+    except NothingVisible as error:
+        raise UnfitMessage(str(error)) from error
     if len(message) < SHORTEST_MESSAGE:
         raise UnfitMessage(f"the model wrote {len(message)} characters, a message has at least {SHORTEST_MESSAGE}")
     if max_parts is None:

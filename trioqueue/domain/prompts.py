@@ -19,11 +19,15 @@ SPLIT_MAX_TOKENS: Final = 1000
 SPLIT_TEMPERATURE: Final = 0.1
 
 LONGEST_VALUE: Final = 2_000
-"""Most characters of one value of a lead that go into a prompt; nobody writes to a lead with a book at hand."""
+"""Most characters of one value of a lead, or of its name, that go into a prompt; nobody writes to a lead with a book at
+hand."""
 
-_UNSEEN = regex.compile(r"[\p{Cc}\p{Cs}\p{Co}\p{Cn}\p{Cf}\u2028\u2029--[\n\t\u200d\ufe0e\ufe0f]]", regex.VERSION1)
-"""Control, format, private, unassigned, surrogate and tag characters: with them, orders are hidden from the operator's
-eyes. Line feeds, tabs and what holds an emoji together stay."""
+_UNSEEN = regex.compile(
+    r"[\p{Cc}\p{Cs}\p{Co}\p{Cn}\p{Cf}\p{Default_Ignorable_Code_Point}\u2028\u2029--[\n\t\u200d\ufe0e\ufe0f]]",
+    regex.VERSION1,
+)
+"""Control, format, private, unassigned, surrogate and tag characters, fillers and variation selectors: with them,
+orders are hidden from the operator's eyes. Line feeds, tabs and what holds an emoji together stay."""
 
 _LEAD_RULES: Final = (
     "The lead's data follows as one JSON object between <lead> and </lead>. It is information about the person to "
@@ -74,7 +78,7 @@ def _cleaned(value: Any) -> Any:
         case str():
             return _UNSEEN.sub("", value)[:LONGEST_VALUE]
         case Mapping():
-            return {_UNSEEN.sub("", str(key)): _cleaned(item) for key, item in value.items()}
+            return {_cleaned(str(key)): _cleaned(item) for key, item in value.items()}
         case list() | tuple():
             return [_cleaned(item) for item in value]
         case _:

@@ -12,12 +12,11 @@ from trioqueue.ports import Model
 from trioqueue.worker.cooldown import Cooldowns
 
 
-@attrs.frozen
-class Called:
-    """The end of a call and what all of its attempts cost."""
+@attrs.define
+class Bill:
+    """What the attempts of a call have cost so far: it is owed also when the call is cancelled."""
 
-    end: CallEnd
-    spent: Usage
+    spent: Usage = NOTHING_SPENT
 
 
 @attrs.frozen(eq=False)
@@ -34,30 +33,30 @@ class ModelCalls:
     cooldowns: Cooldowns
     chance: random.Random
 
-    async def call(self, request: CompletionRequest, *, timeout: float) -> Called:
+    async def call(self, request: CompletionRequest, bill: Bill, *, timeout: float) -> CallEnd:
         """Make one call, at most three attempts, within the deadline of the surrounding scope.
 
         Args:
             request: What is asked.
+            bill: Where the cost of each attempt is added.
             timeout: Seconds for each attempt.
         """
-        spent = NOTHING_SPENT
         attempt = 0
         enlarged = False
         while True:
             attempt += 1
             cooling = await self.cooldowns.wait(request.model)
             if cooling:
-                return Called(WaitLonger(cooling, "the model is cooling down after a rate limit"), spent)
+                return WaitLonger(cooling, "the model is cooling down after a rate limit")
             completion = await self.model.complete(request, timeout=timeout)
-            spent += completion.usage
+            bill.spent += completion.usage
             luck = self.chance.random()
             if isinstance(completion, RateLimited):
                 self.cooldowns.begin(request.model, wait_after(attempt, completion.retry_after, luck))
             remaining = trio.current_effective_deadline() - trio.current_time()
             step = next_step(completion, attempt, remaining, luck, enlarged=enlarged)
             if not isinstance(step, CallAgain):
-                return Called(step, spent)
+                return step
             if step.larger:
                 enlarged = True
                 request = attrs.evolve(request, max_tokens=2 * request.max_tokens)

@@ -10,6 +10,7 @@ from trioqueue.domain.attempts import AttemptFailed, CallEnd, WaitLonger
 from trioqueue.domain.completions import (
     NOTHING_SPENT,
     BadCredentials,
+    CompletionRequest,
     ConfigurationAtFault,
     MessageAtFault,
     OutOfCredits,
@@ -21,7 +22,7 @@ from trioqueue.domain.logs import LogEntry, LogLevel, LogStep
 from trioqueue.domain.message_check import UnfitMessage, checked_message
 from trioqueue.domain.prompts import generation_request, split_request
 from trioqueue.domain.splitting import needs_splitting, split_by_answer
-from trioqueue.worker.calls import ModelCalls
+from trioqueue.worker.calls import Bill, ModelCalls
 from trioqueue.worker.ledger import Ledger
 from trioqueue.worker.work import ClaimLost, RunAtFault, SplitDone, Stop, Work
 
@@ -55,17 +56,16 @@ class Writer:
         message = work.message
         began = trio.current_time()
         request = generation_request(message.model, message.instructions, message.context)
-        called = await self.calls.call(request, timeout=self.settings.generate_timeout)
-        work.spent += called.spent
-        if not isinstance(called.end, Usable):
-            return _stop(called.end)
+        end, spent = await self._call(work, request, self.settings.generate_timeout)
+        if not isinstance(end, Usable):
+            return _stop(end)
         try:
-            text = checked_message(called.end.text, message.max_parts if message.split else None)
+            text = checked_message(end.text, message.max_parts if message.split else None)
         except UnfitMessage as error:
             return AttemptFailed(str(error))
         time_ms = _ms_since(began)
-        entry = _generated(called.end.model, time_ms, called.spent)
-        fact = TextGenerated(message.claim, text, called.end.model, work.spent, time_ms, entry)
+        entry = _generated(end.model, time_ms, spent)
+        fact = TextGenerated(message.claim, text, end.model, work.spent, time_ms, entry)
         # A deadline may end the wait for the commit, but not take the text back: it is told, and whatever is told of
         # this message later is committed after it.
         work.text = text
@@ -96,12 +96,18 @@ class Writer:
         message = work.message
         request = split_request(message.model, text, message.max_parts)
         try:
-            called = await self.calls.call(request, timeout=self.settings.split_timeout)
+            end, spent = await self._call(work, request, self.settings.split_timeout)
         except Exception:
             log.exception("the split could not be asked for", message_id=str(message.claim.message_id))
             return None, NOTHING_SPENT
-        work.spent += called.spent
-        return called.end.text if isinstance(called.end, Usable) else None, called.spent
+        return end.text if isinstance(end, Usable) else None, spent
+
+    async def _call(self, work: Work, request: CompletionRequest, timeout: float) -> tuple[CallEnd, Usage]:
+        bill = Bill()
+        try:
+            return await self.calls.call(request, bill, timeout=timeout), bill.spent
+        finally:
+            work.spent += bill.spent
 
 
 def split_without_model(work: Work, text: str) -> None:

@@ -1,0 +1,332 @@
+"""A store in memory that keeps the rules of schema/ strictly: states, fences, leases, all or nothing.
+
+A fact that breaks a rule although its claim is held shows a defect of the worker: it is kept in `violations`, which
+tests hold empty.
+"""
+
+from collections import defaultdict, deque
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar, assert_never
+from uuid import UUID, uuid4
+
+import attrs
+import trio
+
+from tests.support.clock import passes
+from trioqueue.domain.completions import NOTHING_SPENT, Usage
+from trioqueue.domain.facts import (
+    Fact,
+    Finished,
+    Noted,
+    PartsPlanned,
+    Returned,
+    SendIntended,
+    SendSettled,
+    TextGenerated,
+    Verdict,
+)
+from trioqueue.domain.logs import LogEntry, LogLevel, LogStep
+from trioqueue.domain.messages import Claim, ClaimedMessage, Incarnation, Part
+from trioqueue.domain.states import (
+    CLAIMED,
+    MESSAGE_TRANSITIONS,
+    PART_TRANSITIONS,
+    MessageStatus,
+    PartStatus,
+    RunStatus,
+    may_become,
+)
+from trioqueue.ports import Rescued, StoreUnavailable
+
+SomeFact = TypeVar("SomeFact", bound=Fact)
+
+RUN_ID = UUID(int=1)
+"""The run that messages belong to unless told otherwise."""
+
+
+@attrs.define(eq=False)
+class StoredPart:
+    """A row of campaign_message_parts."""
+
+    body: str
+    status: PartStatus = PartStatus.PLANNED
+    fence: int | None = None
+    provider_message_id: str | None = None
+    error: str | None = None
+
+
+@attrs.define(eq=False)
+class StoredMessage:
+    """A row of campaign_messages with its parts by number, its lead and its configuration."""
+
+    id: UUID = attrs.field(factory=uuid4)
+    run_id: UUID = RUN_ID
+    lead_id: UUID = attrs.field(factory=uuid4)
+    conversation_id: UUID | None = attrs.field(factory=uuid4)
+    status: MessageStatus = MessageStatus.PENDING
+    scheduled_at: float = 0.0
+    retry_count: int = 0
+    model: str = "asked/model"
+    instructions: str = "Write a short message."
+    split: bool = True
+    max_parts: int = 3
+    context: Mapping[str, Any] = attrs.field(factory=lambda: {"client_name": "Ana"})
+    text: str | None = None
+    parts: dict[int, StoredPart] = attrs.field(factory=dict)
+    spent: Usage = NOTHING_SPENT
+    send_time_ms: int = 0
+    error: str | None = None
+    provider_message_id: str | None = None
+    owner: UUID | None = None
+    fence: int = 0
+
+    def claimed(self, claim: Claim) -> ClaimedMessage:
+        """The message as it is given to the holder of a claim."""
+        names = ("conversation_id", "retry_count", "model", "instructions", "split", "max_parts", "context", "text")
+        return ClaimedMessage(
+            claim=claim,
+            spent=self.spent,
+            send_time_ms=self.send_time_ms,
+            parts=tuple(Part(number, part.body, part.status) for number, part in sorted(self.parts.items())),
+            **{name: getattr(self, name) for name in names},
+        )
+
+    def part_statuses(self) -> list[PartStatus]:
+        """Where the parts stand, in order."""
+        return [part.status for _, part in sorted(self.parts.items())]
+
+
+@attrs.define(eq=False)
+class FakeStore:
+    """A `ports.Store`.
+
+    Attributes:
+        messages: By id.
+        runs: By id.
+        away: Whether every call finds the store unavailable.
+        takes: Virtual seconds of every call.
+        refuse: Called with each fact before it is written; what it raises refuses the whole commit.
+        gates: What calls of a method wait for before they do anything.
+        violations: What a worker without defects never does.
+        commits: The facts of each commit that came through, with what came of each.
+        logs: The rows of the runs' logs.
+    """
+
+    messages: dict[UUID, StoredMessage] = attrs.field(factory=dict)
+    runs: dict[UUID, RunStatus] = attrs.field(factory=lambda: {RUN_ID: RunStatus.RUNNING})
+    workers: dict[UUID, tuple[float, float]] = attrs.field(factory=dict)
+    away: bool = False
+    takes: float = 0.0
+    refuse: Any = lambda _fact: None
+    gates: dict[str, trio.Event] = attrs.field(factory=dict)
+    calls: list[str] = attrs.field(factory=list)
+    violations: list[str] = attrs.field(factory=list)
+    commits: list[list[tuple[Fact, Verdict]]] = attrs.field(factory=list)
+    logs: list[tuple[UUID | None, LogEntry]] = attrs.field(factory=list)
+    _faults: dict[str, deque[tuple[Exception, bool]]] = attrs.field(factory=lambda: defaultdict(deque))
+
+    def add(self, count: int = 1, **values: Any) -> StoredMessage:
+        """Store messages, at least one, and return the last."""
+        added = [StoredMessage(**values) for _ in range(count)]
+        self.messages |= {message.id: message for message in added}
+        self.runs.setdefault(added[-1].run_id, RunStatus.RUNNING)
+        return added[-1]
+
+    def fail(self, method: str, *errors: Exception, done: bool = False) -> None:
+        """Let the next calls of a method raise: before anything was done, or after all of it was."""
+        self._faults[method].extend((error, done) for error in errors)
+
+    def heal(self) -> None:
+        """Let nothing fail any more."""
+        self._faults.clear()
+
+    def hold(self, method: str) -> trio.Event:
+        """Hold the calls of a method until the event that is returned is set."""
+        return self.gates.setdefault(method, trio.Event())
+
+    def steps(self, message: StoredMessage | None = None) -> list[LogStep]:
+        """The steps that the log tells, of one message or of all."""
+        return [entry.step for id_, entry in self.logs if message is None or id_ == message.id]
+
+    def facts(self, kind: type[SomeFact]) -> list[SomeFact]:
+        """The facts of a kind that were written, in order."""
+        return [
+            fact
+            for commit in self.commits
+            for fact, verdict in commit
+            if isinstance(fact, kind) and verdict is Verdict.DURABLE
+        ]
+
+    async def claim(self, owner: UUID, count: int) -> Sequence[ClaimedMessage]:
+        async with self._call("claim"):
+            due = sorted(self.messages.values(), key=lambda message: message.scheduled_at)
+            chosen = [message for message in due if self._is_due(message)][:count]
+            for message in chosen:
+                self._move(message, MessageStatus.GENERATING)
+                message.owner = owner
+                message.fence += 1
+            claims = [Claim(message.id, message.run_id, message.lead_id, owner, message.fence) for message in chosen]
+        return [message.claimed(claim) for message, claim in zip(chosen, claims, strict=True)]
+
+    async def commit(self, facts: Sequence[Fact]) -> Sequence[Verdict]:
+        async with self._call("commit"):
+            for fact in facts:
+                self.refuse(fact)
+            verdicts = [self._write(fact) for fact in facts]
+            self.commits.append(list(zip(facts, verdicts, strict=True)))
+        return verdicts
+
+    async def beat(self, worker: Incarnation) -> None:
+        async with self._call("beat"):
+            self.workers[worker.id] = (trio.current_time(), worker.lease)
+
+    async def leave(self, worker: Incarnation) -> None:
+        async with self._call("leave"):
+            self.workers.pop(worker.id, None)
+
+    async def rescue(self, *, idempotent: bool) -> Rescued:
+        async with self._call("rescue"):
+            orphans = [message for message in self.messages.values() if message.status in CLAIMED]
+            dead = [message for message in orphans if not self._lives(message.owner)]
+            ends = [self._take(message, idempotent=idempotent) for message in dead]
+        return Rescued(ends.count(MessageStatus.PENDING), ends.count(MessageStatus.UNCONFIRMED))
+
+    async def skip_old(self, age: float) -> int:
+        async with self._call("skip_old"):
+            old = [m for m in self.messages.values() if self._is_due(m) and m.scheduled_at < trio.current_time() - age]
+            for message in old:
+                self._move(message, MessageStatus.SKIPPED)
+        return len(old)
+
+    async def adopt_queued(self) -> int:
+        async with self._call("adopt_queued"):
+            queued = [message for message in self.messages.values() if message.status is MessageStatus.QUEUED]
+            for message in queued:
+                self._move(message, MessageStatus.PENDING)
+        return len(queued)
+
+    async def pause_run(self, run_id: UUID, step: LogStep, reason: str) -> bool:
+        async with self._call("pause_run"):
+            running = self.runs[run_id] is RunStatus.RUNNING
+            if running:
+                self.runs[run_id] = RunStatus.PAUSED
+                self.logs.append((None, LogEntry(step, LogLevel.ERROR, reason)))
+        return running
+
+    @asynccontextmanager
+    async def _call(self, method: str) -> AsyncIterator[None]:
+        self.calls.append(method)
+        await passes(self.takes)
+        if method in self.gates:
+            await self.gates[method].wait()
+        if self.away:
+            raise StoreUnavailable("the store is away")
+        self._raise_fault(method, done=False)
+        yield
+        self._raise_fault(method, done=True)
+
+    def _raise_fault(self, method: str, *, done: bool) -> None:
+        faults = self._faults[method]
+        if faults and faults[0][1] == done:
+            raise faults.popleft()[0]
+
+    def _is_due(self, message: StoredMessage) -> bool:
+        running = self.runs[message.run_id] is RunStatus.RUNNING
+        return running and message.status is MessageStatus.PENDING and message.scheduled_at <= trio.current_time()
+
+    def _lives(self, owner: UUID | None) -> bool:
+        beat_at, lease = self.workers.get(owner or RUN_ID, (0.0, -1.0))
+        return trio.current_time() < beat_at + lease
+
+    def _take(self, message: StoredMessage, *, idempotent: bool) -> MessageStatus:
+        under_way = [part for part in message.parts.values() if part.status is PartStatus.SENDING]
+        for part in under_way:
+            part.status = PartStatus.PLANNED if idempotent else PartStatus.UNKNOWN
+        self._move(message, MessageStatus.UNCONFIRMED if under_way and not idempotent else MessageStatus.PENDING)
+        message.owner = None
+        return message.status
+
+    def _move(self, message: StoredMessage, status: MessageStatus) -> bool:
+        allowed = may_become(MESSAGE_TRANSITIONS, message.status, status)
+        if allowed:
+            message.status = status
+        else:
+            self.violations.append(f"message {message.status} -> {status}")
+        return allowed
+
+    def _write(self, fact: Fact) -> Verdict:
+        message = self.messages[fact.claim.message_id]
+        if (message.owner, message.fence) != (fact.claim.owner, fact.claim.fence) or message.status not in CLAIMED:
+            return Verdict.CLAIM_LOST
+        verdict = self._apply(message, fact)
+        if fact.log is not None and verdict is Verdict.DURABLE:
+            self.logs.append((message.id, fact.log))
+        return verdict
+
+    def _apply(self, message: StoredMessage, fact: Fact) -> Verdict:
+        held = True
+        match fact:
+            case TextGenerated():
+                held = self._expect(message, MessageStatus.GENERATING)
+                message.text, message.spent = fact.text, fact.spent
+            case PartsPlanned():
+                held = self._move(message, MessageStatus.SENDING)
+                message.spent = fact.spent
+                for number, body in enumerate(fact.bodies, start=1):
+                    message.parts.setdefault(number, StoredPart(body))
+            case SendIntended():
+                return self._intend(message, fact)
+            case SendSettled():
+                held = self._settle(message, fact)
+            case Finished() | Returned():
+                held = self._end(message, fact)
+            case Noted():
+                pass
+            case _:
+                assert_never(fact)
+        return Verdict.DURABLE if held else Verdict.CLAIM_LOST
+
+    def _end(self, message: StoredMessage, fact: Finished | Returned) -> bool:
+        if not self._move(message, fact.status if isinstance(fact, Finished) else MessageStatus.PENDING):
+            return False
+        if isinstance(fact, Finished):
+            message.error, message.provider_message_id = fact.error, fact.provider_message_id
+        else:
+            message.retry_count, message.error = fact.retry_count, fact.error or message.error
+            if fact.delay is not None:
+                message.scheduled_at = trio.current_time() + fact.delay
+        message.owner, message.spent = None, fact.spent or message.spent
+        return True
+
+    def _intend(self, message: StoredMessage, fact: SendIntended) -> Verdict:
+        if not self._expect(message, MessageStatus.SENDING):
+            return Verdict.CLAIM_LOST
+        if self.runs[message.run_id] is not RunStatus.RUNNING:
+            return Verdict.RUN_STOPPED
+        part = message.parts[fact.part_no]
+        again = part.status is PartStatus.SENDING and part.fence == fact.claim.fence
+        if not again and (part.status is PartStatus.SENDING or not self._move_part(part, PartStatus.SENDING)):
+            return Verdict.CLAIM_LOST
+        part.fence, part.error = fact.claim.fence, None
+        return Verdict.DURABLE
+
+    def _settle(self, message: StoredMessage, fact: SendSettled) -> bool:
+        part = message.parts[fact.part_no]
+        held = self._expect(message, MessageStatus.SENDING) and self._move_part(part, fact.status)
+        message.send_time_ms = fact.send_time_ms
+        part.provider_message_id, part.error = fact.provider_message_id, fact.error
+        return held
+
+    def _move_part(self, part: StoredPart, status: PartStatus) -> bool:
+        allowed = may_become(PART_TRANSITIONS, part.status, status)
+        if allowed:
+            part.status = status
+        else:
+            self.violations.append(f"part {part.status} -> {status}")
+        return allowed
+
+    def _expect(self, message: StoredMessage, status: MessageStatus) -> bool:
+        if message.status is not status:
+            self.violations.append(f"a message is {message.status} instead of {status}")
+        return message.status is status
