@@ -409,7 +409,7 @@ $$;
 
 COMMENT ON FUNCTION trioqueue.mark_old_campaign_messages_as_skipped(p_one_hour_ago timestamp with time zone, p_limit integer) IS 'Skips the pending messages of running runs that were due before the given time, as many as the limit says; returns how many.';
 
-CREATE FUNCTION trioqueue.rescue_campaign_messages(p_limit integer, p_idempotent boolean) RETURNS TABLE(released integer, unconfirmed integer)
+CREATE FUNCTION trioqueue.rescue_campaign_messages(p_limit integer, p_idempotent boolean, p_worker uuid DEFAULT NULL::uuid, p_held uuid[] DEFAULT '{}'::uuid[]) RETURNS TABLE(released integer, unconfirmed integer)
     LANGUAGE plpgsql
     SET search_path TO 'trioqueue', 'pg_temp'
     AS $$
@@ -430,8 +430,12 @@ begin
     select m.id
     from campaign_messages m
     where m.status in ('generating', 'sending')
-      and not exists (
-        select from workers w where w.incarnation = m.claimed_by and w.beat_at > now() - w.lease)
+      and (
+        not exists (select from workers w where w.incarnation = m.claimed_by and w.beat_at > now() - w.lease)
+        -- A claim whose answer was lost on its way, or a message whose end could not be written. A minute is longer
+        -- than any call may take, so it is no claim whose answer is still on its way.
+        or (m.claimed_by = p_worker and m.id <> all (p_held) and m.claimed_at < now() - interval '1 minute')
+      )
     limit p_limit
     for update of m skip locked
   ) s;
@@ -450,7 +454,7 @@ begin
   with interrupted as (
     update campaign_message_parts p
     set status = case when p_idempotent then 'planned' else 'unknown' end,
-        error_message = 'the worker died while this part was being sent'
+        error_message = 'its worker was lost while this part was being sent'
     where p.message_id = any (v_message_ids) and p.status = 'sending'
     returning p.message_id, p.status
   )
@@ -466,7 +470,7 @@ begin
           else 'pending'
         end,
         error_message = case when m.id = any (v_unknown_ids)
-          then 'the worker died while a part was being sent' else m.error_message end,
+          then 'its worker was lost while a part was being sent' else m.error_message end,
         claimed_by = null,
         claimed_at = null,
         updated_at = now()
@@ -475,7 +479,7 @@ begin
     returning m.id, m.run_id, m.lead_id, m.status
   ), logged as (
     insert into campaign_logs (run_id, message_id, lead_id, step_name, level, message)
-    select t.run_id, t.id, t.lead_id, 'ERRO', 'error', 'the worker died while a part was being sent'
+    select t.run_id, t.id, t.lead_id, 'ERRO', 'error', 'its worker was lost while a part was being sent'
     from taken t
     where t.status = 'unconfirmed'
   )
@@ -491,7 +495,7 @@ begin
 end;
 $$;
 
-COMMENT ON FUNCTION trioqueue.rescue_campaign_messages(p_limit integer, p_idempotent boolean) IS 'Takes messages from workers whose lease has run out: those with a part under way become unconfirmed (pending where the gateway is idempotent), the others pending.';
+COMMENT ON FUNCTION trioqueue.rescue_campaign_messages(p_limit integer, p_idempotent boolean, p_worker uuid, p_held uuid[]) IS 'Takes messages from workers whose lease has run out, and from the asking worker those that it does not know of: those with a part under way become unconfirmed (pending where the gateway is idempotent), the others pending.';
 
 CREATE FUNCTION trioqueue.resume_campaign_run(p_run_id uuid) RETURNS boolean
     LANGUAGE plpgsql

@@ -4,7 +4,7 @@ The adapters (postgres/, openrouter/, gateways/) provide them, bootstrap.py wire
 protocol has a conformance suite in tests/ that every provider passes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 from uuid import UUID
 
@@ -50,7 +50,7 @@ class StoreUnavailable(TrioqueueError):
 
 @attrs.frozen
 class Rescued:
-    """What a rescue took from dead workers: messages made pending again, and messages made unconfirmed."""
+    """What a rescue took: messages made pending again (or skipped with their run), and messages made unconfirmed."""
 
     released: int
     unconfirmed: int
@@ -77,11 +77,17 @@ class Store(Protocol):
     async def leave(self, worker: Incarnation) -> None:
         """Strike a worker off that holds no message any more."""
 
-    async def rescue(self, *, idempotent: bool) -> Rescued:
-        """Take messages from workers whose lease has run out.
+    async def rescue(self, *, idempotent: bool, worker: UUID | None = None, held: Collection[UUID] = ()) -> Rescued:
+        """Take messages that nobody works on.
 
-        A part under way becomes unknown and its message unconfirmed; where the gateway is `idempotent`, the part is
-        planned again instead.
+        These are the messages of workers whose lease has run out, and those that `worker`, who asks, has had for a
+        minute without knowing of them: the answer to its claim was lost, or their end could not be written. A part
+        under way becomes unknown and its message unconfirmed; where the gateway is idempotent, it is planned again.
+
+        Args:
+            idempotent: Whether the gateway takes the same part twice as one.
+            worker: The incarnation that asks; None for nobody.
+            held: The messages that it works on.
         """
 
     async def skip_old(self, age: float) -> int:

@@ -450,7 +450,9 @@ begin
 end;
 $$;
 
-create function rescue_campaign_messages(p_limit integer, p_idempotent boolean)
+create function rescue_campaign_messages(
+  p_limit integer, p_idempotent boolean, p_worker uuid default null, p_held uuid[] default '{}'
+)
 returns table (released integer, unconfirmed integer)
 language plpgsql set search_path from current
 as $$
@@ -471,8 +473,12 @@ begin
     select m.id
     from campaign_messages m
     where m.status in ('generating', 'sending')
-      and not exists (
-        select from workers w where w.incarnation = m.claimed_by and w.beat_at > now() - w.lease)
+      and (
+        not exists (select from workers w where w.incarnation = m.claimed_by and w.beat_at > now() - w.lease)
+        -- A claim whose answer was lost on its way, or a message whose end could not be written. A minute is longer
+        -- than any call may take, so it is no claim whose answer is still on its way.
+        or (m.claimed_by = p_worker and m.id <> all (p_held) and m.claimed_at < now() - interval '1 minute')
+      )
     limit p_limit
     for update of m skip locked
   ) s;
@@ -491,7 +497,7 @@ begin
   with interrupted as (
     update campaign_message_parts p
     set status = case when p_idempotent then 'planned' else 'unknown' end,
-        error_message = 'the worker died while this part was being sent'
+        error_message = 'its worker was lost while this part was being sent'
     where p.message_id = any (v_message_ids) and p.status = 'sending'
     returning p.message_id, p.status
   )
@@ -507,7 +513,7 @@ begin
           else 'pending'
         end,
         error_message = case when m.id = any (v_unknown_ids)
-          then 'the worker died while a part was being sent' else m.error_message end,
+          then 'its worker was lost while a part was being sent' else m.error_message end,
         claimed_by = null,
         claimed_at = null,
         updated_at = now()
@@ -516,7 +522,7 @@ begin
     returning m.id, m.run_id, m.lead_id, m.status
   ), logged as (
     insert into campaign_logs (run_id, message_id, lead_id, step_name, level, message)
-    select t.run_id, t.id, t.lead_id, 'ERRO', 'error', 'the worker died while a part was being sent'
+    select t.run_id, t.id, t.lead_id, 'ERRO', 'error', 'its worker was lost while a part was being sent'
     from taken t
     where t.status = 'unconfirmed'
   )
@@ -673,5 +679,5 @@ comment on function resume_campaign_run(uuid) is
   'Resumes a paused run and moves the due times of its pending messages by the length of the pause; false when it was not paused.';
 comment on function mark_old_campaign_messages_as_skipped(timestamptz, integer) is
   'Skips the pending messages of running runs that were due before the given time, as many as the limit says; returns how many.';
-comment on function rescue_campaign_messages(integer, boolean) is
-  'Takes messages from workers whose lease has run out: those with a part under way become unconfirmed (pending where the gateway is idempotent), the others pending.';
+comment on function rescue_campaign_messages(integer, boolean, uuid, uuid[]) is
+  'Takes messages from workers whose lease has run out, and from the asking worker those that it does not know of: those with a part under way become unconfirmed (pending where the gateway is idempotent), the others pending.';

@@ -168,7 +168,9 @@ def test_a_rescue_reads_only_what_is_claimed(large: psycopg.Connection[Any]) -> 
         {"owner": uuid4(), "count": 15, "share": None, "after_run": uuid4()},
     )
     before = _sequential(large, "campaign_messages")
-    [row] = large.execute(statement("rescue", SCHEMA), {"limit": 500, "idempotent": False}).fetchall()
+    [row] = large.execute(
+        statement("rescue", SCHEMA), {"limit": 500, "idempotent": False, "worker": None, "held": []}
+    ).fetchall()
 
     assert row == (15, 0)
     assert _sequential(large, "campaign_messages") == before

@@ -125,7 +125,7 @@ async def test_upkeep_and_claims_move_messages_along_the_table(pool: Pool, statu
     await fetch(pool, "update campaign_messages set scheduled_at = now() - interval '1 hour'")
     worker = incarnation()
     calls: list[tuple[str, dict[str, Any]]] = [
-        ("rescue", {"limit": 10, "idempotent": False}),
+        ("rescue", {"limit": 10, "idempotent": False, "worker": None, "held": []}),
         ("adopt_queued", {}),
         ("get_and_lock_campaign_messages", {"owner": worker.id, "count": 1, "share": None, "after_run": uuid4()}),
         ("skip_old", {"age": 60.0, "limit": None}),

@@ -372,6 +372,21 @@ async def test_messages_of_a_dead_worker_are_rescued(pool: Pool, store: Postgres
     assert await store.commit([SendIntended(sending.claim, 1)]) == [Verdict.CLAIM_LOST]
 
 
+async def test_claims_that_their_own_worker_does_not_know_of_are_taken_back(pool: Pool, store: PostgresStore) -> None:
+    """A message whose claim was never answered is released after a minute; one that is worked on is not."""
+    await start_run(pool, 2)
+    worker = incarnation()
+    known, lost = await claimed(store, worker, 2)
+    held = {known.claim.message_id}
+    early = await store.rescue(idempotent=False, worker=worker.id, held=held)
+    await fetch(pool, "update campaign_messages set claimed_at = now() - interval '61 seconds'")
+
+    assert early == Rescued(0, 0)
+    assert await store.rescue(idempotent=False, worker=worker.id, held=held) == Rescued(1, 0)
+    assert await store.commit([SendIntended(lost.claim, 1)]) == [Verdict.CLAIM_LOST]
+    assert await store.commit(written(known.claim)[:1]) == [Verdict.DURABLE]
+
+
 async def test_a_worker_that_left_holds_nothing(pool: Pool, store: PostgresStore) -> None:
     """What a struck-off worker still held is taken at once."""
     await start_run(pool, 1)

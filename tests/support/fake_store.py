@@ -5,7 +5,7 @@ tests hold empty.
 """
 
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar, assert_never
 from uuid import UUID, uuid4
@@ -40,6 +40,9 @@ from trioqueue.domain.states import (
 from trioqueue.ports import Rescued, StoreUnavailable
 
 SomeFact = TypeVar("SomeFact", bound=Fact)
+
+STRAY_AGE = 60.0
+"""Seconds after which a message that its worker does not know of is taken from it."""
 
 RUN_ID = UUID(int=1)
 """The run that messages belong to unless told otherwise."""
@@ -79,6 +82,7 @@ class StoredMessage:
     error: str | None = None
     provider_message_id: str | None = None
     owner: UUID | None = None
+    claimed_at: float = 0.0
     fence: int = 0
 
     def claimed(self, claim: Claim) -> ClaimedMessage:
@@ -165,6 +169,7 @@ class FakeStore:
             for message in chosen:
                 self._move(message, MessageStatus.GENERATING)
                 message.owner = owner
+                message.claimed_at = trio.current_time()
                 message.fence += 1
             claims = [Claim(message.id, message.run_id, message.lead_id, owner, message.fence) for message in chosen]
         return [message.claimed(claim) for message, claim in zip(chosen, claims, strict=True)]
@@ -185,11 +190,15 @@ class FakeStore:
         async with self._call("leave"):
             self.workers.pop(worker.id, None)
 
-    async def rescue(self, *, idempotent: bool) -> Rescued:
+    async def rescue(self, *, idempotent: bool, worker: UUID | None = None, held: Collection[UUID] = ()) -> Rescued:
+        def is_stray(message: StoredMessage) -> bool:
+            old = message.claimed_at < trio.current_time() - STRAY_AGE
+            return old and message.owner == worker and message.id not in held
+
         async with self._call("rescue"):
-            orphans = [message for message in self.messages.values() if message.status in CLAIMED]
-            dead = [message for message in orphans if not self._lives(message.owner)]
-            ends = [self._take(message, idempotent=idempotent) for message in dead]
+            claimed = [message for message in self.messages.values() if message.status in CLAIMED]
+            taken = [message for message in claimed if not self._lives(message.owner) or is_stray(message)]
+            ends = [self._take(message, idempotent=idempotent) for message in taken]
         return Rescued(ends.count(MessageStatus.PENDING), ends.count(MessageStatus.UNCONFIRMED))
 
     async def skip_old(self, age: float) -> int:

@@ -84,6 +84,7 @@ class Rig:
             "poll_interval": 5.0,
             "chance": random.Random(1),
             "heartbeat": self.heartbeat,
+            "held": set(),
         }
         return Intake(**values | changes)
 

@@ -60,7 +60,7 @@ def ways() -> list[tuple[End, dict[str, Any], ModelStep | None, GatewayStep | No
         (End.REQUEUED, {}, ExceptionGroup("several", [ValueError(), OSError()]), None),
         (End.REQUEUED, {"context": {"deep": object()}}, None, None),
         (End.REQUEUED, {"text": "a" * 9_000}, None, None),
-        (End.REQUEUED, {"conversation_id": None}, None, None),
+        (End.FAILED, {"conversation_id": None}, None, None),
         (End.SNOOZED, {}, RateLimited("429", 600.0), None),
         (End.SNOOZED, {}, None, NotSent("429", 30.0)),
         (End.REQUEUED, {}, None, NotSent("no connection")),

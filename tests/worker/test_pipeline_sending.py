@@ -135,13 +135,13 @@ async def test_a_gateway_that_says_when_is_waited_for(retry_after: float, wait: 
 
 @virtual_time
 async def test_a_lead_without_a_phone_number() -> None:
-    """Without a conversation nothing is offered to the gateway, and the attempt has failed."""
+    """Without a conversation the message fails before anything is paid for or offered to the gateway."""
     async with running() as rig:
         message = rig.store.add(conversation_id=None)
         await rig.process(message)
 
-    assert rig.gateway.offered == []
-    assert (message.status, message.retry_count) == (MessageStatus.PENDING, 1)
+    assert (rig.model.requests, rig.gateway.offered) == ([], [])
+    assert message.status is MessageStatus.FAILED
     assert "phone" in (message.error or "")
 
 

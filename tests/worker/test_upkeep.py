@@ -7,6 +7,7 @@ from structlog.testing import capture_logs
 
 from tests.support.clock import passes, virtual_time
 from tests.support.fakes import FakeStore, StoredPart
+from tests.worker.rig import incarnation
 from trioqueue.domain.states import MessageStatus, PartStatus
 from trioqueue.ports import StoreUnavailable
 from trioqueue.worker.tally import Tally
@@ -15,7 +16,7 @@ from trioqueue.worker.upkeep import INTERVAL, Upkeep
 
 def upkeep(store: FakeStore, *, idempotent: bool = False) -> Upkeep:
     """An upkeep that skips after an hour."""
-    return Upkeep(store, idempotent, 3600.0, Tally())
+    return Upkeep(store, uuid4(), set(), idempotent, 3600.0, Tally())
 
 
 @virtual_time
@@ -47,6 +48,27 @@ async def test_with_an_idempotent_gateway_nothing_is_unconfirmed() -> None:
     await upkeep(store, idempotent=True).run_once()
 
     assert (message.status, part.status) == (MessageStatus.PENDING, PartStatus.PLANNED)
+
+
+@virtual_time
+async def test_what_this_worker_does_not_know_of_is_taken_back() -> None:
+    """A message whose claim was never heard of is released after a minute; one that is worked on is not."""
+    store = FakeStore()
+    worker = incarnation()
+    store.add(2)
+    await store.beat(worker)
+    known, lost = await store.claim(worker.id, 2)
+    round_ = Upkeep(store, worker.id, {known.claim.message_id}, False, 3600.0, Tally())
+    await passes(59.0)
+    await store.beat(worker)
+    await round_.run_once()
+    early = store.messages[lost.claim.message_id].status
+    await passes(2.0)
+    await round_.run_once()
+
+    assert early is MessageStatus.GENERATING
+    assert store.messages[lost.claim.message_id].status is MessageStatus.PENDING
+    assert store.messages[known.claim.message_id].status is MessageStatus.GENERATING
 
 
 @virtual_time

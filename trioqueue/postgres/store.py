@@ -5,7 +5,7 @@ pipeline. The order of the kinds is the order in which facts of one message may 
 is written before the next one is intended.
 """
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final, TypeAlias, assert_never
 from uuid import UUID
@@ -66,6 +66,7 @@ class PostgresStore:
         self._timeout = timeout
         self._turn = UUID(int=0)
         self._claim = statement("get_and_lock_campaign_messages", schema)
+        self._stored_parts = statement("stored_parts", schema)
         self._open_conversations = statement("open_conversations", schema)
         self._write_logs = statement("write_logs", schema)
         self._beat = statement("beat", schema)
@@ -96,6 +97,21 @@ class PostgresStore:
         cursor = await connection.execute(self._claim, values)
         messages = [_message(owner, row) for row in await cursor.fetchall()]
         self._turn = last_turn(self._turn, [message.claim.run_id for message in messages])
+        return await self._with_conversations(connection, owner, await self._with_parts(connection, messages))
+
+    async def _with_parts(self, connection: TrioConnection, messages: list[ClaimedMessage]) -> list[ClaimedMessage]:
+        written = [message.claim.message_id for message in messages if message.text is not None]
+        if not written:
+            return messages
+        parts: dict[UUID, list[Part]] = {}
+        cursor = await connection.execute(self._stored_parts, {"message_ids": written})
+        for message_id, number, body, status in await cursor.fetchall():
+            parts.setdefault(message_id, []).append(Part(number, body, PartStatus(status)))
+        return [attrs.evolve(message, parts=tuple(parts.get(message.claim.message_id, ()))) for message in messages]
+
+    async def _with_conversations(
+        self, connection: TrioConnection, owner: UUID, messages: list[ClaimedMessage]
+    ) -> list[ClaimedMessage]:
         homeless = [message.claim.message_id for message in messages if message.conversation_id is None]
         if not homeless:
             return messages
@@ -135,11 +151,12 @@ class PostgresStore:
         """Strike a worker off."""
         await self._execute(self._leave, {"incarnation": worker.id})
 
-    async def rescue(self, *, idempotent: bool) -> Rescued:
-        """Take messages from workers whose lease has run out, until there are none."""
+    async def rescue(self, *, idempotent: bool, worker: UUID | None = None, held: Collection[UUID] = ()) -> Rescued:
+        """Take messages that nobody works on, until there are none."""
+        values = {"limit": TAKEN_AT_ONCE, "idempotent": idempotent, "worker": worker, "held": list(held)}
         total = Rescued(0, 0)
         while True:
-            row = await self._fetch(self._rescue, {"limit": TAKEN_AT_ONCE, "idempotent": idempotent})
+            row = await self._fetch(self._rescue, values)
             total = Rescued(total.released + row[0], total.unconfirmed + row[1])
             if row[0] + row[1] < TAKEN_AT_ONCE:
                 return total
@@ -191,7 +208,6 @@ def last_turn(after: UUID, served: Iterable[UUID]) -> UUID:
 
 
 def _message(owner: UUID, row: tuple[Any, ...]) -> ClaimedMessage:
-    parts = tuple(Part(number, body, PartStatus(status)) for number, body, status in row[15] or ())
     return ClaimedMessage(
         claim=Claim(message_id=row[0], run_id=row[1], lead_id=row[2], owner=owner, fence=row[3]),
         conversation_id=row[4],
@@ -204,7 +220,6 @@ def _message(owner: UUID, row: tuple[Any, ...]) -> ClaimedMessage:
         split=row[12],
         max_parts=row[13],
         context=row[14],
-        parts=parts,
     )
 
 

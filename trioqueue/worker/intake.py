@@ -67,6 +67,7 @@ class Intake:
         poll_interval: Most seconds of an idle wait.
         chance: Where the jitter comes from.
         heartbeat: Nothing is claimed without a lease: another worker could take it at once.
+        held: The messages in flight.
     """
 
     store: Store
@@ -80,6 +81,7 @@ class Intake:
     poll_interval: float
     chance: random.Random
     heartbeat: Heartbeat
+    held: set[UUID]
 
     async def run(self, nursery: trio.Nursery) -> None:
         """Claim until the drain begins, with a pause where nothing is due."""
@@ -116,6 +118,7 @@ class Intake:
                 self.limiter.release_on_behalf_of(slot)
         self.tally.claimed += len(claimed)
         for slot, message in zip(slots, claimed, strict=False):
+            self.held.add(message.claim.message_id)
             nursery.start_soon(self._process, slot, message)
         return len(claimed)
 
@@ -144,4 +147,5 @@ class Intake:
         try:
             await self.pipeline.process(message)
         finally:
+            self.held.discard(message.claim.message_id)
             self.limiter.release_on_behalf_of(slot)

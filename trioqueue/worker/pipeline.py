@@ -11,6 +11,7 @@ import structlog
 import trio
 
 from trioqueue.domain.attempts import AttemptFailed
+from trioqueue.domain.completions import MessageAtFault
 from trioqueue.domain.facts import Fact, PartsPlanned, SendSettled, Verdict
 from trioqueue.domain.logs import LogEntry, LogLevel, LogStep
 from trioqueue.domain.messages import ClaimedMessage
@@ -67,10 +68,13 @@ class Pipeline:
         self.tally.tokens_used += work.spent.tokens - message.spent.tokens
 
     async def _process(self, work: Work) -> End:
+        conversation_id = work.message.conversation_id
+        if conversation_id is None:  # before anything is paid for
+            return await self._stop(work, MessageAtFault("the lead has no phone number to send to"))
         stop = await self._write(work)
         if stop is not None:
             return await self._stop(work, stop)
-        phase = await self.sender.send(work, _planned(work))
+        phase = await self.sender.send(work, conversation_id, _planned(work))
         if phase.stop is not None:
             return await self._stop(work, phase.stop, phase.told)
         ending = ends.sent(work.message, work.spent, phase.provider_message_id, len(work.bodies))

@@ -5,6 +5,7 @@ is unknown. The gateway call's own time-out bounds it.
 """
 
 from typing import assert_never
+from uuid import UUID
 
 import attrs
 import trio
@@ -64,7 +65,7 @@ class Sender:
     heartbeat: Heartbeat
     timeout: float
 
-    async def send(self, work: Work, planned: PartsPlanned) -> SendPhase:
+    async def send(self, work: Work, conversation_id: UUID, planned: PartsPlanned) -> SendPhase:
         """Send what has not left. Each outcome is recorded in one commit with the next intent.
 
         Raises:
@@ -92,7 +93,8 @@ class Sender:
                     work.under_way = number
             if trio.current_time() >= held_until:
                 return SendPhase(GivenUp(), (_held_back(work, number),), provider_message_id)
-            outcome = await self._send_part(work, number, body)
+            part = OutgoingPart(conversation_id, body, idempotency_key(claim.message_id, number))
+            outcome = await self._send_part(work, part)
             told = (_settled(work, number, outcome, idempotent=self.gateway.idempotent),)
             if not isinstance(outcome, Sent):
                 return SendPhase(_stop(outcome, idempotent=self.gateway.idempotent), told, provider_message_id)
@@ -100,11 +102,7 @@ class Sender:
             provider_message_id = outcome.provider_message_id or provider_message_id
         return SendPhase(None, told, provider_message_id)
 
-    async def _send_part(self, work: Work, number: int, body: str) -> SendOutcome:
-        claim, conversation_id = work.message.claim, work.message.conversation_id
-        if conversation_id is None:
-            return Rejected("the lead has no phone number, so there is no conversation to send to")
-        part = OutgoingPart(conversation_id, body, idempotency_key(claim.message_id, number))
+    async def _send_part(self, work: Work, part: OutgoingPart) -> SendOutcome:
         began = trio.current_time()
         try:
             outcome = await self.gateway.send(part, timeout=self.timeout)

@@ -10,6 +10,7 @@ import random
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final
+from uuid import UUID
 
 import attrs
 import structlog
@@ -84,7 +85,8 @@ class Worker:
         self._wakeups = wakeups
         self._heartbeat = Heartbeat(store, incarnation, settings.heartbeat_interval)
         self._ledger = Ledger(store)
-        self._upkeep = Upkeep(store, gateway.idempotent, settings.skip_after, self.tally)
+        held: set[UUID] = set()
+        self._upkeep = Upkeep(store, incarnation.id, held, gateway.idempotent, settings.skip_after, self.tally)
         calls = ModelCalls(model, Cooldowns(), chance)
         writer = Writer(calls, self._ledger, WriterSettings(settings.generate_timeout, settings.split_timeout))
         sender = Sender(gateway, self._ledger, self.drain, self._heartbeat, settings.send_timeout)
@@ -101,6 +103,7 @@ class Worker:
             poll_interval=settings.poll_interval,
             chance=chance,
             heartbeat=self._heartbeat,
+            held=held,
         )
 
     async def run(self) -> None:

@@ -1,6 +1,8 @@
 """What any worker does for all: rescue the messages of dead workers, skip what is too old, adopt queued messages."""
 
+from collections.abc import Collection
 from typing import Final
+from uuid import UUID
 
 import attrs
 import structlog
@@ -21,12 +23,16 @@ class Upkeep:
 
     Attributes:
         store: Where the messages are.
+        owner: The incarnation of this worker.
+        held: The messages that it works on, as they are at each round.
         idempotent: Whether the gateway takes the same part twice as one.
         skip_after: Seconds after which a due message is skipped.
         tally: Counts the skipped.
     """
 
     store: Store
+    owner: UUID
+    held: Collection[UUID]
     idempotent: bool
     skip_after: float
     tally: Tally
@@ -37,9 +43,9 @@ class Upkeep:
         Raises:
             StoreUnavailable: The store is away; what was done of the round is done.
         """
-        rescued = await self.store.rescue(idempotent=self.idempotent)
+        rescued = await self.store.rescue(idempotent=self.idempotent, worker=self.owner, held=self.held)
         if rescued.released or rescued.unconfirmed:
-            log.warning("rescued messages of dead workers", **attrs.asdict(rescued))
+            log.warning("rescued messages that nobody worked on", **attrs.asdict(rescued))
         await self.store.adopt_queued()
         skipped = await self.store.skip_old(self.skip_after)
         self.tally.skipped += skipped

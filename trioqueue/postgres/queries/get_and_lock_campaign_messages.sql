@@ -38,12 +38,7 @@ with running as (
 select c.id, c.run_id, c.lead_id, c.claim_fence, c.conversation_id, c.retry_count, c.generated_message,
   coalesce(c.ai_tokens_used, 0), coalesce(c.cost_usd, 0), coalesce(c.send_time_ms, 0),
   g.ai_model, g.ai_instructions, g.split_messages, g.max_split_parts,
-  l.context,
-  case when c.generated_message is not null then (
-    select json_agg(json_build_array(p.part_no, p.body, p.status) order by p.part_no)
-    from {schema}.campaign_message_parts p
-    where p.message_id = c.id
-  ) end
+  l.context
 from claimed c
 join {schema}.campaign_runs r on r.id = c.run_id
 join {schema}.campaign_configs g on g.id = r.config_id

@@ -1,4 +1,4 @@
--- Commits that parts are about to leave, where the claim is held, the lease runs and the run is running.
+-- Commits that parts are about to leave, where the claim is held and the run is running.
 --
 -- The message is locked, not only read: a rescue that takes it at the same time either sees this part as sending or
 -- keeps it from being committed.
