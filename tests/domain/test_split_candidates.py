@@ -141,6 +141,11 @@ def test_bounded_number_of_lists(answer):
     assert len(list(candidates(answer))) <= 800
 
 
+def test_bounded_number_of_values():
+    """Of many values in a row twenty are read, and joined they are one list at most that long."""
+    assert max(len(parts) for parts in candidates('["a"] ' * 50)) == 20
+
+
 @given(texts | st.text("[]{}\",:\\n ab“”'", max_size=60))
 def test_any_answer_is_read(answer):
     """Whatever is read from whatever was said, it is a list of visible strings that can be sent."""

@@ -170,6 +170,15 @@ def test_protected_and_too_long():
     assert "".join(split_deterministically(f"{address} ok", 3)) == f"{address} ok"
 
 
+@pytest.mark.parametrize("marker", ["1. ", "- ", "b) ", "3️⃣ "])
+def test_the_marker_of_a_long_item(marker):
+    """An item too long for one part is cut, but never right after its marker."""
+    cuts = natural_cuts(marker + "Uma frase. " * 120 + "Fim")
+
+    assert cuts[0].start > len(marker)
+    assert cuts[0].rank is Rank.WORDS
+
+
 WORDS = ("olá", "preço", "bem", "a", "casa,", "João", "que", "sempre:", "agora;", "fim.", "Sim!", "não?", "então…", "e")
 
 

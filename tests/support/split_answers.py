@@ -320,10 +320,12 @@ def with_counters(draw: st.DrawFn, message: Message) -> Answer:
 
 def with_parts_moved(draw: st.DrawFn, message: Message) -> Answer:
     """35: a part stands there twice, or elsewhere."""
-    parts = list(message.parts)
-    which = draw(st.integers(1, len(parts) - 1))
-    part = parts[which] if draw(st.booleans()) or parts[which] == parts[0] else parts.pop(which)
-    return Answer(as_object(draw, [part, *parts]), None)
+    which = draw(st.integers(1, len(message.parts) - 1))
+    part, others = message.parts[which], [*message.parts[:which], *message.parts[which + 1 :]]
+    moved = [part, *others]
+    if draw(st.booleans()) or "".join(" ".join(moved).split()) == "".join(message.text.split()):
+        return Answer(as_object(draw, [part, *message.parts]), None)
+    return Answer(as_object(draw, moved), None)
 
 
 def cut_in_protected(draw: st.DrawFn, message: Message) -> Answer:
@@ -340,7 +342,7 @@ def rewritten(draw: st.DrawFn, message: Message) -> Answer:
         ["Hi Maria, how are you?", "I have a proposal for you."],
         [f"Espero que esteja bem! {first}", *rest],
         [first + " 😊", *rest],
-        [first.swapcase(), *rest],
+        [first[:-1] + ";", *rest],
         [first + " Mesmo.", *rest],
     )
     return Answer(as_object(draw, draw(st.sampled_from(texts))), None)

@@ -1,7 +1,7 @@
 """The worker's store: claims, facts, heartbeats and upkeep as named statements on PostgreSQL.
 
-A batch of facts is one transaction: one statement for each kind of fact that it holds, over all its rows, sent in one
-pipeline. The order of the kinds is the order in which facts of one message may meet in a batch: what a part came to
+A batch of facts is one transaction and one round trip: one statement for each kind of fact that it holds, over all its
+rows. The order of the kinds is the order in which facts of one message may meet in a batch: what a part came to
 is written before the next one is intended.
 """
 
@@ -124,22 +124,25 @@ class PostgresStore:
 
     async def commit(self, facts: Sequence[Fact]) -> Sequence[Verdict]:
         """Write all facts in one transaction; the verdicts come in the order of the facts."""
-        logs = [_log_row(fact.claim, fact.log) for fact in facts if fact.log is not None]
         verdicts = [Verdict.DURABLE if isinstance(fact, Noted) else Verdict.CLAIM_LOST for fact in facts]
+        told = [
+            (places, sql, _json([_row(facts[place]) for place in places]))
+            for kind, sql in self._kinds
+            if (places := [place for place, fact in enumerate(facts) if isinstance(fact, kind)])
+        ]
+        logs = [_log_row(fact.claim, fact.log) for fact in facts if fact.log is not None]
+        if logs:
+            told.append(([], self._write_logs, _json(logs)))
         async with self._session() as connection:
-            cursors = []
-            async with connection.transaction(), connection.pipeline():
-                for kind, sql in self._kinds:
-                    places = [place for place, fact in enumerate(facts) if isinstance(fact, kind)]
-                    if places:
-                        rows = orjson.dumps([_row(facts[place]) for place in places], default=str).decode()
-                        cursors.append((places, await connection.execute(sql, {"rows": rows})))
-                if logs:
-                    await connection.execute(self._write_logs, {"rows": orjson.dumps(logs, default=str).decode()})
+            # What is sent between two syncs of a pipeline is one transaction, without round trips for BEGIN and COMMIT.
+            # Nothing in this block but the database can raise, so nothing leaves half of it.
+            async with connection.pipeline():
+                cursors = [(places, await connection.execute(sql, {"rows": rows})) for places, sql, rows in told]
             for places, cursor in cursors:
-                held = {row[0]: _verdict(row) for row in await cursor.fetchall()}
-                for place in places:
-                    verdicts[place] = held.get(facts[place].claim.message_id, Verdict.CLAIM_LOST)
+                if places:
+                    held = {row[0]: _verdict(row) for row in await cursor.fetchall()}
+                    for place in places:
+                        verdicts[place] = held.get(facts[place].claim.message_id, Verdict.CLAIM_LOST)
         return verdicts
 
     async def beat(self, worker: Incarnation) -> None:
@@ -263,6 +266,10 @@ def _row(fact: Fact) -> Row:
         case _:
             assert_never(fact)
     return row
+
+
+def _json(rows: list[Row]) -> str:
+    return orjson.dumps(rows, default=str).decode()
 
 
 def _spent(spent: Usage | None) -> Row:

@@ -35,7 +35,7 @@ Parts: TypeAlias = tuple[str, ...]
 _THOUGHT_ENDS: Final = regex.compile(r"(?i)</(?:think|thinking|thought|reasoning)>")
 _THOUGHT_STARTS: Final = regex.compile(r"(?i)<(?:think|thinking|thought|reasoning)>")
 
-_STRING: Final = r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?P<closed>")?'
+_STRING: Final = r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?'
 """A JSON string, to its closing quote or to the end of the answer. It always matches: nothing is scanned twice."""
 
 _OPENING: Final = regex.compile(r'[\[{](?=\s*+["“\[{\]}])')
@@ -133,14 +133,12 @@ def _end_of_value(said: str, start: int) -> int | None:
     depth = 0
     for found in _STRUCTURE.finditer(said, start):
         if found["bracket"] is None:
-            if found["closed"] is None:
-                return None
             continue
         depth += 1 if found["bracket"] in "[{" else -1
         if depth == 0:
             return found.end()
         if depth > _DEEPEST:
-            return None
+            break
     return None
 
 
