@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trioqueue.domain.campaigns import LEAST_PARTS, MOST_PARTS, Campaign, InvalidCampaign, RunOverview
+from trioqueue.domain.campaigns import LEAST_PARTS, Campaign, InvalidCampaign, RunOverview
+from trioqueue.domain.splitting import MOST_PARTS
 from trioqueue.domain.states import RunStatus
 
 

@@ -43,12 +43,17 @@ async def status(
             console.print((await _look(database, run_id))[1])
 
 
-async def _look(database: Database, run_id: UUID | None) -> tuple[Sequence[RunOverview], RenderableType]:
+async def _overview(database: Database, run_id: UUID | None) -> Sequence[RunOverview]:
     runs = await database.campaigns.overview(run_id)
+    if run_id is not None and not runs:
+        raise UsageError(f"there is no run {run_id} in the schema {database.settings.schema!r}")
+    return runs
+
+
+async def _look(database: Database, run_id: UUID | None) -> tuple[Sequence[RunOverview], RenderableType]:
+    runs = await _overview(database, run_id)
     if run_id is None:
         return runs, overview_table(runs) if runs else Text("no runs yet; start one with `trioqueue campaign start`")
-    if not runs:
-        raise UsageError(f"there is no run {run_id} in the schema {database.settings.schema!r}")
     return runs, Group(overview_table(runs), figures_table(await database.campaigns.figures(run_id)))
 
 
@@ -63,11 +68,9 @@ async def _watch(database: Database, run_id: UUID | None) -> None:
 
 
 async def _as_json(database: Database, run_id: UUID | None) -> dict[str, Any]:
-    runs = await database.campaigns.overview(run_id)
+    runs = await _overview(database, run_id)
     if run_id is None:
         return {"runs": [_run_as_json(run) for run in runs]}
-    if not runs:
-        raise UsageError(f"there is no run {run_id} in the schema {database.settings.schema!r}")
     return _run_as_json(runs[0]) | attrs.asdict(await database.campaigns.figures(run_id))
 
 

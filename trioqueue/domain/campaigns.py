@@ -7,10 +7,10 @@ from uuid import UUID
 import attrs
 
 from trioqueue.domain.errors import TrioqueueError
+from trioqueue.domain.splitting import MOST_PARTS
 from trioqueue.domain.states import RunStatus
 
 LEAST_PARTS = 1
-MOST_PARTS = 5
 
 
 class InvalidCampaign(TrioqueueError):
