@@ -71,6 +71,11 @@ class Store(Protocol):
         When it returns, everything that it calls durable is on disk.
         """
 
+    async def commit_and_claim(
+        self, facts: Sequence[Fact], owner: UUID, count: int
+    ) -> tuple[Sequence[Verdict], Sequence[ClaimedMessage]]:
+        """Write all facts and claim up to `count` due messages, in one transaction. Fewer may leave some due."""
+
     async def beat(self, worker: Incarnation) -> None:
         """Write the heartbeat of a worker, which registers it the first time."""
 

@@ -126,6 +126,21 @@ def test_the_turn_goes_on_after_the_run_served_last() -> None:
     assert last_turn(two, []) == two
 
 
+async def test_an_end_and_the_next_claim_in_one_transaction(pool: Pool, store: PostgresStore) -> None:
+    """What frees a slot is committed together with the claim for it, and both are answered."""
+    await start_run(pool, 3)
+    worker = incarnation()
+    [first] = await claimed(store, worker)
+    verdicts, [second] = await store.commit_and_claim([Finished(first.claim, MessageStatus.FAILED, "no")], worker.id, 1)
+
+    assert verdicts == [Verdict.DURABLE]
+    assert second.claim.message_id != first.claim.message_id
+    assert second.context["client_name"].startswith("Lead")
+    rows = await fetch(pool, "select id, status, xmin::text from campaign_messages where status <> 'pending'")
+    assert {row[:2] for row in rows} == {(first.claim.message_id, "failed"), (second.claim.message_id, "generating")}
+    assert len({row[2] for row in rows}) == 1
+
+
 async def test_the_whole_way_of_a_message(pool: Pool, store: PostgresStore) -> None:
     """Text, parts, intents, outcomes and end are stored, and the run is completed with exact counters."""
     run = await start_run(pool, 1)

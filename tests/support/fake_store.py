@@ -164,22 +164,36 @@ class FakeStore:
 
     async def claim(self, owner: UUID, count: int) -> Sequence[ClaimedMessage]:
         async with self._call("claim"):
-            due = sorted(self.messages.values(), key=lambda message: message.scheduled_at)
-            chosen = [message for message in due if self._is_due(message)][:count]
-            for message in chosen:
-                self._move(message, MessageStatus.GENERATING)
-                message.owner = owner
-                message.claimed_at = trio.current_time()
-                message.fence += 1
-            claims = [Claim(message.id, message.run_id, message.lead_id, owner, message.fence) for message in chosen]
-        return [message.claimed(claim) for message, claim in zip(chosen, claims, strict=True)]
+            return self._claim_due(owner, count)
 
     async def commit(self, facts: Sequence[Fact]) -> Sequence[Verdict]:
         async with self._call("commit"):
-            for fact in facts:
-                self.refuse(fact)
-            verdicts = [self._write(fact) for fact in facts]
-            self.commits.append(list(zip(facts, verdicts, strict=True)))
+            return self._write_all(facts)
+
+    async def commit_and_claim(
+        self, facts: Sequence[Fact], owner: UUID, count: int
+    ) -> tuple[Sequence[Verdict], Sequence[ClaimedMessage]]:
+        async with self._call("commit"):
+            return self._write_all(facts), self._claim_due(owner, count)
+
+    def _claim_due(self, owner: UUID, count: int) -> Sequence[ClaimedMessage]:
+        due = sorted(self.messages.values(), key=lambda message: message.scheduled_at)
+        chosen = [message for message in due if self._is_due(message)][:count]
+        for message in chosen:
+            self._move(message, MessageStatus.GENERATING)
+            message.owner = owner
+            message.claimed_at = trio.current_time()
+            message.fence += 1
+        return [
+            message.claimed(Claim(message.id, message.run_id, message.lead_id, owner, message.fence))
+            for message in chosen
+        ]
+
+    def _write_all(self, facts: Sequence[Fact]) -> Sequence[Verdict]:
+        for fact in facts:
+            self.refuse(fact)
+        verdicts = [self._write(fact) for fact in facts]
+        self.commits.append(list(zip(facts, verdicts, strict=True)))
         return verdicts
 
     async def beat(self, worker: Incarnation) -> None:

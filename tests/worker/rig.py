@@ -18,6 +18,7 @@ from trioqueue.worker.heartbeat import Heartbeat
 from trioqueue.worker.intake import Intake, Wakeup
 from trioqueue.worker.ledger import Ledger
 from trioqueue.worker.pipeline import Pipeline
+from trioqueue.worker.quota import Quota
 from trioqueue.worker.sender import Sender
 from trioqueue.worker.supervisor import Worker, WorkerSettings
 from trioqueue.worker.tally import Tally
@@ -57,11 +58,13 @@ class Rig:
     incarnation: Incarnation = attrs.field(factory=incarnation)
     ledger: Ledger = attrs.field(init=False)
     heartbeat: Heartbeat = attrs.field(init=False)
+    quota: Quota = attrs.field(init=False)
     pipeline: Pipeline = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.ledger = Ledger(self.store)
         self.heartbeat = Heartbeat(self.store, self.incarnation, interval=10.0)
+        self.quota = Quota(self.incarnation.id, self.drain, self.heartbeat)
+        self.ledger = Ledger(self.store, self.quota)
         writer = Writer(
             ModelCalls(self.model, Cooldowns(), random.Random(1)),
             self.ledger,
@@ -74,7 +77,7 @@ class Rig:
         """An intake for the rig's pipeline."""
         values: dict[str, Any] = {
             "store": self.store,
-            "owner": self.incarnation.id,
+            "quota": self.quota,
             "pipeline": self.pipeline,
             "limiter": self.limiter,
             "drain": self.drain,
@@ -83,7 +86,6 @@ class Rig:
             "batch_size": 15,
             "poll_interval": 5.0,
             "chance": random.Random(1),
-            "heartbeat": self.heartbeat,
             "held": set(),
         }
         return Intake(**values | changes)

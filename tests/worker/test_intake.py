@@ -17,12 +17,17 @@ from tests.support.clock import passes, virtual_time
 from tests.support.fakes import FakeModel, FakeStore, ModelStep, Takes, generated
 from tests.worker.rig import Rig, running
 from trioqueue.domain.completions import MessageAtFault, RateLimited
+from trioqueue.domain.errors import TrioqueueError
 from trioqueue.domain.messages import ClaimedMessage
 from trioqueue.domain.sends import NotSent, Unknown
 from trioqueue.domain.states import MessageStatus
 from trioqueue.ports import StoreUnavailable
 from trioqueue.worker.intake import Wakeup
 from trioqueue.worker.tally import End
+
+
+class DatabaseRefused(TrioqueueError):
+    """The store is there and does not want it."""
 
 
 class WatchedStore(FakeStore):
@@ -34,8 +39,8 @@ class WatchedStore(FakeStore):
         self.claims: list[tuple[int, int]] = []
         self.short_of_slots: list[int] = []
 
-    async def claim(self, owner: UUID, count: int) -> Sequence[ClaimedMessage]:
-        claimed = await super().claim(owner, count)
+    def _claim_due(self, owner: UUID, count: int) -> Sequence[ClaimedMessage]:
+        claimed = super()._claim_due(owner, count)
         self.claims.append((count, len(claimed)))
         held = sum(message.owner is not None for message in self.messages.values())
         if held > self.limiter.borrowed_tokens:
@@ -273,3 +278,47 @@ async def drain_later(rig: Rig, seconds: float) -> None:
     """Begin the drain after a time."""
     await passes(seconds)
     rig.drain.begin()
+
+
+@virtual_time
+async def test_a_slot_goes_from_one_message_to_the_next() -> None:
+    """The commit that ends a message claims the next one: the intake claims only for slots that were empty."""
+    rig, store = watched(5, model=FakeModel(takes=3.0))
+    store.add(40, split=False)
+    async with running(rig), trio.open_nursery() as messages:
+        await rig.intake().run_until_empty(messages)
+
+    assert rig.tally.ends == {End.SENT: 40}
+    assert store.calls.count("claim") == 2  # the first five, and that there are no more
+
+
+@virtual_time
+async def test_no_successor_once_the_drain_has_begun() -> None:
+    """What ends during a drain is followed by nothing."""
+    rig, store = watched(2, model=FakeModel(takes=3.0))
+    store.add(10, split=False)
+    gate = store.hold("commit")
+    async with running(rig), trio.open_nursery() as messages:
+        messages.start_soon(partial(rig.intake().run_until_empty, messages))
+        await passes(4.0)
+        rig.drain.begin()
+        gate.set()
+
+    assert rig.tally.claimed == 2
+    assert all(message.owner is None for message in store.messages.values())
+
+
+@virtual_time
+async def test_a_refused_claim_costs_no_fact() -> None:
+    """Where the claim of successors is refused, the ends are written all the same."""
+
+    class ClaimsRefused(FakeStore):
+        async def commit_and_claim(self, *_arguments: object) -> Any:
+            raise DatabaseRefused("no")
+
+    rig = Rig(store=ClaimsRefused())
+    rig.store.add(12, split=False)
+    async with running(rig), trio.open_nursery() as messages:
+        await rig.intake().run_until_empty(messages)
+
+    assert rig.tally.ends == {End.SENT: 12}

@@ -39,21 +39,38 @@ async def claims(rig: Rig, count: int) -> list[Claim]:
 
 @virtual_time
 async def test_one_commit_for_many() -> None:
-    """What is told while a commit is on its way to the disk goes into the next one, all together, in order."""
+    """What is told while two commits are on their way to the disk goes into the next one, all together, in order."""
     async with running() as rig:
-        first, *others = await claims(rig, 50)
+        first, second, *others = await claims(rig, 50)
         gate = rig.store.hold("commit")
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(rig.ledger.record, note(first))
-            await trio.testing.wait_all_tasks_blocked()
-            for claim in others:
+            for claim in (first, second, *others):
                 nursery.start_soon(rig.ledger.record, note(claim))
                 await trio.testing.wait_all_tasks_blocked()
             gate.set()
 
         told = [[fact.claim for fact, _ in commit] for commit in rig.store.commits]
 
-    assert told == [[first], others]
+    assert told[2] == others
+    assert sorted(told[:2], key=[[first], [second]].index) == [[first], [second]]
+
+
+@virtual_time
+async def test_facts_of_one_message_keep_their_order() -> None:
+    """What is told of a message of which something is under way waits, and what is told of others does not."""
+    async with running() as rig:
+        slow, other = await claims(rig, 2)
+        gate = rig.store.hold("commit")
+        async with trio.open_nursery() as nursery:
+            for claim, text in ((slow, "first"), (slow, "second"), (other, "other"), (slow, "third")):
+                nursery.start_soon(rig.ledger.record, note(claim, text))
+                await trio.testing.wait_all_tasks_blocked()
+            gate.set()
+
+        told = [entry.message for _, entry in rig.store.logs]
+
+    assert [text for text in told if text != "other"] == ["first", "second", "third"]
+    assert told.index("other") < 2
 
 
 @virtual_time

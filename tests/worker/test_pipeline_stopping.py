@@ -45,6 +45,7 @@ async def test_a_lost_claim_ends_the_work_at_once(commit: int, calls: int, parts
 async def test_nothing_is_sent_when_the_lease_lapsed_meanwhile(renewed: bool) -> None:
     """An intent whose commit outlasted the lease leads to no request, also when the lease was renewed since."""
     async with running() as rig:
+        rig.quota.limit(0)  # else it is claimed again at once
         message = rig.store.add(text=TEXT, split=False)
         commits, beats = rig.store.hold("commit"), rig.store.hold("beat")
         async with trio.open_nursery() as nursery:

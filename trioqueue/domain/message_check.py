@@ -5,6 +5,7 @@ from typing import Final
 from trioqueue.domain.errors import TrioqueueError
 from trioqueue.domain.splitting import NothingVisible, TextTooLong, split_deterministically
 from trioqueue.domain.splitting.characters import stripped
+from trioqueue.domain.splitting.limits import MAX_PART_LENGTH
 
 SHORTEST_MESSAGE: Final = 10
 """Characters, after stripping. What is shorter is a model's failure, not a message."""
@@ -38,8 +39,9 @@ def checked_message(text: str, max_parts: int | None) -> str:
         if len(message) > LONGEST_UNSPLIT:
             raise UnfitMessage(f"the model wrote {len(message)} characters, one part has at most {LONGEST_UNSPLIT}")
         return message
-    try:
-        split_deterministically(message, max_parts)
-    except TextTooLong as error:
-        raise UnfitMessage(str(error)) from error
+    if len(message) > MAX_PART_LENGTH:  # else it is one part at least
+        try:
+            split_deterministically(message, max_parts)
+        except TextTooLong as error:
+            raise UnfitMessage(str(error)) from error
     return message

@@ -13,6 +13,8 @@ from uuid import UUID
 import attrs
 import orjson
 import trio
+from psycopg import AsyncCursor
+from psycopg.rows import TupleRow
 
 from trioqueue.domain.completions import Usage
 from trioqueue.domain.facts import (
@@ -49,6 +51,15 @@ _KINDS: Final[tuple[tuple[type[Fact], str], ...]] = (
     (Finished, "finish_messages"),
     (Returned, "return_messages"),
 )
+
+
+@attrs.frozen
+class _Told:
+    """A statement of a batch: the rows of one kind of fact, and the places of those facts in the batch."""
+
+    sql: bytes
+    rows: str
+    places: Sequence[int] = ()
 
 
 class PostgresStore:
@@ -93,8 +104,15 @@ class PostgresStore:
     async def _claim_once(
         self, connection: TrioConnection, owner: UUID, count: int, share: int | None
     ) -> list[ClaimedMessage]:
-        values = {"owner": owner, "count": count, "share": share, "after_run": self._turn}
-        cursor = await connection.execute(self._claim, values)
+        cursor = await connection.execute(self._claim, self._claim_values(owner, count, share))
+        return await self._claimed(connection, owner, cursor)
+
+    def _claim_values(self, owner: UUID, count: int, share: int | None) -> Row:
+        return {"owner": owner, "count": count, "share": share, "after_run": self._turn}
+
+    async def _claimed(
+        self, connection: TrioConnection, owner: UUID, cursor: AsyncCursor[TupleRow]
+    ) -> list[ClaimedMessage]:
         messages = [_message(owner, row) for row in await cursor.fetchall()]
         self._turn = last_turn(self._turn, [message.claim.run_id for message in messages])
         return await self._with_conversations(connection, owner, await self._with_parts(connection, messages))
@@ -124,26 +142,33 @@ class PostgresStore:
 
     async def commit(self, facts: Sequence[Fact]) -> Sequence[Verdict]:
         """Write all facts in one transaction; the verdicts come in the order of the facts."""
-        verdicts = [Verdict.DURABLE if isinstance(fact, Noted) else Verdict.CLAIM_LOST for fact in facts]
+        told = self._told(facts)
+        async with self._session() as connection:
+            async with connection.pipeline():
+                cursors = await _execute_all(connection, told)
+            return await _verdicts(facts, told, cursors)
+
+    async def commit_and_claim(
+        self, facts: Sequence[Fact], owner: UUID, count: int
+    ) -> tuple[Sequence[Verdict], Sequence[ClaimedMessage]]:
+        """Write all facts and claim up to `count` due messages, an equal share of each run, in one transaction."""
+        told = self._told(facts)
+        async with self._session() as connection:
+            async with connection.pipeline():
+                cursors = await _execute_all(connection, told)
+                cursor = await connection.execute(self._claim, self._claim_values(owner, count, None))
+            verdicts = await _verdicts(facts, told, cursors)
+            return verdicts, await self._claimed(connection, owner, cursor)
+
+    def _told(self, facts: Sequence[Fact]) -> list[_Told]:
         told = [
-            (places, sql, _json([_row(facts[place]) for place in places]))
+            _Told(sql, _json([_row(facts[place]) for place in places]), places)
             for kind, sql in self._kinds
             if (places := [place for place, fact in enumerate(facts) if isinstance(fact, kind)])
         ]
-        logs = [_log_row(fact.claim, fact.log) for fact in facts if fact.log is not None]
-        if logs:
-            told.append(([], self._write_logs, _json(logs)))
-        async with self._session() as connection:
-            # What is sent between two syncs of a pipeline is one transaction, without round trips for BEGIN and COMMIT.
-            # Nothing in this block but the database can raise, so nothing leaves half of it.
-            async with connection.pipeline():
-                cursors = [(places, await connection.execute(sql, {"rows": rows})) for places, sql, rows in told]
-            for places, cursor in cursors:
-                if places:
-                    held = {row[0]: _verdict(row) for row in await cursor.fetchall()}
-                    for place in places:
-                        verdicts[place] = held.get(facts[place].claim.message_id, Verdict.CLAIM_LOST)
-        return verdicts
+        if logs := [_log_row(fact.claim, fact.log) for fact in facts if fact.log is not None]:
+            told.append(_Told(self._write_logs, _json(logs)))
+        return told
 
     async def beat(self, worker: Incarnation) -> None:
         """Write the heartbeat of a worker, which registers it the first time."""
@@ -224,6 +249,24 @@ def _message(owner: UUID, row: tuple[Any, ...]) -> ClaimedMessage:
         max_parts=row[13],
         context=row[14],
     )
+
+
+async def _execute_all(connection: TrioConnection, told: Iterable[_Told]) -> list[AsyncCursor[TupleRow]]:
+    # What is sent between two syncs of a pipeline is one transaction, without round trips for BEGIN and COMMIT.
+    # Everything that can raise but the database has been done before, so nothing leaves half of it.
+    return [await connection.execute(each.sql, {"rows": each.rows}) for each in told]
+
+
+async def _verdicts(
+    facts: Sequence[Fact], told: Iterable[_Told], cursors: Iterable[AsyncCursor[TupleRow]]
+) -> list[Verdict]:
+    verdicts = [Verdict.DURABLE if isinstance(fact, Noted) else Verdict.CLAIM_LOST for fact in facts]
+    for each, cursor in zip(told, cursors, strict=True):
+        if each.places:
+            held = {row[0]: _verdict(row) for row in await cursor.fetchall()}
+            for place in each.places:
+                verdicts[place] = held.get(facts[place].claim.message_id, Verdict.CLAIM_LOST)
+    return verdicts
 
 
 def _verdict(row: tuple[Any, ...]) -> Verdict:

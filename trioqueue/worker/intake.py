@@ -1,7 +1,7 @@
 """The intake: waits for free slots, claims just that many messages, and starts each in the nursery.
 
 Slots are taken before rows are claimed, so no message is held that nobody works on; a freed slot is refilled at once,
-never when the slowest of a batch is done.
+never when the slowest of a batch is done. Mostly the ledger refills it, in the commit of the message that frees it.
 """
 
 import random
@@ -15,8 +15,8 @@ import trio
 from trioqueue.domain.messages import ClaimedMessage
 from trioqueue.ports import Store, StoreUnavailable
 from trioqueue.worker.drain import Drain
-from trioqueue.worker.heartbeat import Heartbeat
 from trioqueue.worker.pipeline import Pipeline
+from trioqueue.worker.quota import Quota
 from trioqueue.worker.reconnect import reconnect_waits
 from trioqueue.worker.tally import Tally
 
@@ -57,7 +57,7 @@ class Intake:
 
     Attributes:
         store: Where messages are claimed.
-        owner: The incarnation that claims them.
+        quota: How many may be claimed.
         pipeline: What takes a message to its end.
         limiter: Bounds the messages in flight.
         drain: Ends the intake.
@@ -66,12 +66,11 @@ class Intake:
         batch_size: Most messages of one claim.
         poll_interval: Most seconds of an idle wait.
         chance: Where the jitter comes from.
-        heartbeat: Nothing is claimed without a lease: another worker could take it at once.
         held: The messages in flight.
     """
 
     store: Store
-    owner: UUID
+    quota: Quota
     pipeline: Pipeline
     limiter: trio.CapacityLimiter
     drain: Drain
@@ -80,7 +79,6 @@ class Intake:
     batch_size: int
     poll_interval: float
     chance: random.Random
-    heartbeat: Heartbeat
     held: set[UUID]
 
     async def run(self, nursery: trio.Nursery) -> None:
@@ -93,13 +91,12 @@ class Intake:
 
     async def run_batch(self, nursery: trio.Nursery) -> None:
         """Claim one batch, or what is due of it."""
-        wanted = self.batch_size
-        while wanted and (claimed := await self.fill(nursery, wanted)):
-            wanted -= claimed
+        self.quota.limit(self.batch_size)
+        await self.run_until_empty(nursery)
 
     async def run_until_empty(self, nursery: trio.Nursery) -> None:
-        """Claim until nothing is due."""
-        while await self.fill(nursery, self.batch_size):
+        """Claim until nothing is due, or nothing may be claimed any more."""
+        while not self.quota.used_up and await self.fill(nursery, self.batch_size):
             pass
 
     async def fill(self, nursery: trio.Nursery, most: int) -> int:
@@ -111,15 +108,12 @@ class Intake:
         slots = await self._take_slots(most)
         claimed: list[ClaimedMessage] = []
         try:
-            if not self.drain.begun:
-                claimed = list(await self._claim(len(slots)))
+            claimed = await self._claim(len(slots))
         finally:
             for slot in slots[len(claimed) :]:
                 self.limiter.release_on_behalf_of(slot)
-        self.tally.claimed += len(claimed)
         for slot, message in zip(slots, claimed, strict=False):
-            self.held.add(message.claim.message_id)
-            nursery.start_soon(self._process, slot, message)
+            nursery.start_soon(self._use_slot, slot, message)
         return len(claimed)
 
     async def _take_slots(self, most: int) -> list[Slot]:
@@ -132,20 +126,34 @@ class Intake:
 
     async def _claim(self, count: int) -> list[ClaimedMessage]:
         for wait in reconnect_waits():
-            if self.heartbeat.holds():
+            if wanted := self.quota.reserve(count):
+                claimed: list[ClaimedMessage] = []
                 try:
-                    return list(await self.store.claim(self.owner, count))
+                    claimed = list(await self.store.claim(self.quota.owner, wanted))
                 except StoreUnavailable as error:
                     log.warning("the intake waits for the store", error=str(error), wait=wait)
+                else:
+                    return claimed
+                finally:
+                    self.quota.give_back(wanted - len(claimed))
+            if self.drain.begun or self.quota.used_up:
+                break
             with self.drain.bounded(wait):
                 await trio.sleep(wait)
-            if self.drain.begun:
-                break
         return []
 
-    async def _process(self, slot: Slot, message: ClaimedMessage) -> None:
+    async def _use_slot(self, slot: Slot, message: ClaimedMessage | None) -> None:
+        """Work on one message after another, as long as each is followed by one."""
         try:
-            await self.pipeline.process(message)
+            while message is not None:
+                self.tally.claimed += 1
+                message = await self._process(message)
+        finally:
+            self.limiter.release_on_behalf_of(slot)
+
+    async def _process(self, message: ClaimedMessage) -> ClaimedMessage | None:
+        self.held.add(message.claim.message_id)
+        try:
+            return await self.pipeline.process(message)
         finally:
             self.held.discard(message.claim.message_id)
-            self.limiter.release_on_behalf_of(slot)

@@ -1,24 +1,32 @@
 """The ledger: many messages' facts in one commit, and each message waits for its own.
 
-While one commit is on its way to the disk, the facts that are told meanwhile gather for the next: at one message in
+While commits are on their way to the disk, the facts that are told meanwhile gather for the next: at one message in
 flight a fact costs a transaction, at a hundred a small fraction of one, and nothing is acknowledged before it is
-durable. There is no timer: a fact that comes alone is committed at once.
+durable. There is no timer: a fact that comes alone is committed at once. The commit that ends a message also claims the
+next one for its slot, which then is never empty.
 """
 
 from collections import deque
 from collections.abc import Sequence
 from typing import Final
+from uuid import UUID
 
 import attrs
 import structlog
 import trio
 
 from trioqueue.domain.facts import Fact, Verdict
+from trioqueue.domain.messages import ClaimedMessage
 from trioqueue.ports import Store, StoreUnavailable
+from trioqueue.worker.quota import Quota
 from trioqueue.worker.reconnect import reconnect_waits
 
 LARGEST_BATCH: Final = 1_000
 """Most entries of one commit. More in flight than this wait for the next."""
+
+COMMITS_AT_ONCE: Final = 2
+"""Commits under way at the same time: what is told while one is on its way to the disk need not wait for its end. With
+more of them the batches become smaller and the server has more to do."""
 
 log = structlog.get_logger(__name__)
 
@@ -26,17 +34,30 @@ log = structlog.get_logger(__name__)
 @attrs.define(eq=False)
 class _Entry:
     facts: tuple[Fact, ...]
+    frees_slot: bool = False
     settled: trio.Event = attrs.field(factory=trio.Event)
     verdicts: Sequence[Verdict] = ()
+    successor: ClaimedMessage | None = None
     error: Exception | None = None
+
+    @property
+    def message_id(self) -> UUID:
+        return self.facts[0].claim.message_id
 
 
 class Ledger:
-    """Commits facts to the store, in batches, in the order in which they were told."""
+    """Commits facts to the store, in batches, those of one message in the order in which they were told.
 
-    def __init__(self, store: Store) -> None:
+    Args:
+        store: Where they are committed.
+        quota: Says whether the slot of a message that ends may go to another one.
+    """
+
+    def __init__(self, store: Store, quota: Quota) -> None:
         self._store = store
+        self._quota = quota
         self._entries: deque[_Entry] = deque()
+        self._under_way: set[UUID] = set()
         self._idle = trio.lowlevel.ParkingLot()
 
     async def record(self, *facts: Fact) -> Verdict:
@@ -49,7 +70,21 @@ class Ledger:
         Raises:
             TrioqueueError: The store refuses a fact for what it holds. The facts of other messages are not affected.
         """
-        entry = _Entry(facts)
+        return await self._record(_Entry(facts))
+
+    async def record_end(self, *facts: Fact) -> tuple[Verdict, ClaimedMessage | None]:
+        """Tell a message's last facts, and claim another one for its slot in the same transaction.
+
+        Returns:
+            As `record`, and the message that was claimed; None when nothing is due or nothing may be claimed.
+
+        Raises:
+            TrioqueueError: As `record`.
+        """
+        entry = _Entry(facts, frees_slot=True)
+        return await self._record(entry), entry.successor
+
+    async def _record(self, entry: _Entry) -> Verdict:
         self._entries.append(entry)
         self._idle.unpark()
         await entry.settled.wait()
@@ -59,34 +94,68 @@ class Ledger:
 
     async def run(self) -> None:
         """Commit what is told, until cancelled. While the store is away, entries wait and nothing is lost."""
-        while True:
-            if not self._entries:
-                await self._idle.park()
-            batch = [self._entries.popleft() for _ in range(min(len(self._entries), LARGEST_BATCH))]
-            await self._commit(batch)
+        async with trio.open_nursery() as nursery:
+            for _ in range(COMMITS_AT_ONCE):
+                nursery.start_soon(self._run_commits)
 
-    async def _commit(self, batch: Sequence[_Entry]) -> None:
+    async def _run_commits(self) -> None:
+        while True:
+            while not (batch := self._take_batch()):
+                await self._idle.park()
+            messages = {entry.message_id for entry in batch}
+            self._under_way |= messages
+            await self._commit(batch)
+            self._under_way -= messages
+            self._idle.unpark()  # what was told meanwhile of the same messages
+
+    def _take_batch(self) -> list[_Entry]:
+        """What may be committed now: of a message of which something is under way, what was told later waits."""
+        batch: list[_Entry] = []
+        held_back: list[_Entry] = []
+        while self._entries and len(batch) < LARGEST_BATCH:
+            entry = self._entries.popleft()
+            (held_back if entry.message_id in self._under_way else batch).append(entry)
+        self._entries.extendleft(reversed(held_back))
+        return batch
+
+    async def _commit(self, batch: Sequence[_Entry], *, claims: bool = True) -> None:
         for wait in reconnect_waits():
             try:
-                verdicts = await self._store.commit([fact for entry in batch for fact in entry.facts])
+                verdicts = await self._write(batch, claims=claims)
             except StoreUnavailable as error:
                 log.warning("the ledger waits for the store", entries=len(batch), error=str(error), wait=wait)
                 await trio.sleep(wait)
             except Exception as error:  # noqa: BLE001 - whatever it is, it is one entry's, and the others go on
-                await self._isolate(batch, error)
+                await self._isolate(batch, error, claimed=claims and any(entry.frees_slot for entry in batch))
                 return
             else:
                 _settle(batch, verdicts)
                 return
 
-    async def _isolate(self, batch: Sequence[_Entry], error: Exception) -> None:
-        if len(batch) == 1:
+    async def _write(self, batch: Sequence[_Entry], *, claims: bool) -> Sequence[Verdict]:
+        facts = [fact for entry in batch for fact in entry.facts]
+        freeing = [entry for entry in batch if entry.frees_slot and claims]
+        wanted = self._quota.reserve(len(freeing)) if freeing else 0
+        if not wanted:
+            return await self._store.commit(facts)
+        successors: Sequence[ClaimedMessage] = ()
+        try:
+            verdicts, successors = await self._store.commit_and_claim(facts, self._quota.owner, wanted)
+        finally:
+            self._quota.give_back(wanted - len(successors))
+        for entry, successor in zip(freeing, successors, strict=False):
+            entry.successor = successor
+        return verdicts
+
+    async def _isolate(self, batch: Sequence[_Entry], error: Exception, *, claimed: bool) -> None:
+        if len(batch) == 1 and not claimed:
             batch[0].error = error
             batch[0].settled.set()
             return
         log.error("a batch of facts was refused and is written one by one", entries=len(batch), error=str(error))
         for entry in batch:
-            await self._commit([entry])
+            # Without a claim: it may have been what was refused.
+            await self._commit([entry], claims=False)
 
 
 _GRAVITY: Final = (Verdict.DURABLE, Verdict.RUN_STOPPED, Verdict.CLAIM_LOST)

@@ -4,6 +4,7 @@ A message's faults stay its own: whatever is raised here ends in the message's o
 that the others run in.
 """
 
+from typing import TypeAlias
 from uuid import UUID
 
 import attrs
@@ -29,6 +30,8 @@ from trioqueue.worker.writer import Writer, split_without_model
 
 log = structlog.get_logger(__name__)
 
+_Done: TypeAlias = tuple[End, ClaimedMessage | None]
+
 
 @attrs.frozen(eq=False)
 class Pipeline:
@@ -52,22 +55,28 @@ class Pipeline:
     tally: Tally
     compute_timeout: float
 
-    async def process(self, message: ClaimedMessage) -> None:
-        """Take one message to its end, whatever it is. Raises no Exception."""
+    async def process(self, message: ClaimedMessage) -> ClaimedMessage | None:
+        """Take one message to its end, whatever it is. Raises no Exception.
+
+        Returns:
+            The message that was claimed for its slot when its end was committed, None when none was.
+        """
         work = Work(message)
+        successor = None
         try:
-            end = await self._process(work)
+            end, successor = await self._process(work)
         except ClaimLost as error:
             log.warning("claim lost", message_id=str(message.claim.message_id), reason=str(error))
             end = End.LOST
         except Exception as error:
             log.exception("message failed", message_id=str(message.claim.message_id))
-            end = await self._end_after_error(work, error)
+            end, successor = await self._end_after_error(work, error)
         self.tally.ends[end] += 1
         self.tally.parts_sent += work.parts_sent
         self.tally.tokens_used += work.spent.tokens - message.spent.tokens
+        return successor
 
-    async def _process(self, work: Work) -> End:
+    async def _process(self, work: Work) -> _Done:
         conversation_id = work.message.conversation_id
         if conversation_id is None:  # before anything is paid for
             return await self._stop(work, MessageAtFault("the lead has no phone number to send to"))
@@ -95,7 +104,7 @@ class Pipeline:
         split_without_model(work, work.text)
         return None
 
-    async def _stop(self, work: Work, stop: Stop, told: tuple[Fact, ...] = ()) -> End:
+    async def _stop(self, work: Work, stop: Stop, told: tuple[Fact, ...] = ()) -> _Done:
         if isinstance(stop, RunAtFault):
             await self._pause_run(work.message.claim.run_id, stop)
         return await self._end(work, ends.stopped(work.message, work.spent, stop), told)
@@ -113,15 +122,15 @@ class Pipeline:
                     self.tally.paused[run_id] = stop.reason
                 return
 
-    async def _end(self, work: Work, ending: Ending, told: tuple[Fact, ...]) -> End:
-        verdict = await self.ledger.record(*told, *ending.facts)
+    async def _end(self, work: Work, ending: Ending, told: tuple[Fact, ...]) -> _Done:
+        verdict, successor = await self.ledger.record_end(*told, *ending.facts)
         work.under_way = None
         if verdict is Verdict.DURABLE:
-            return ending.end
+            return ending.end, successor
         log.warning("claim lost at its end", message_id=str(work.message.claim.message_id), end=ending.end)
-        return End.LOST
+        return End.LOST, successor
 
-    async def _end_after_error(self, work: Work, error: Exception) -> End:
+    async def _end_after_error(self, work: Work, error: Exception) -> _Done:
         reason = f"{type(error).__name__} while the message was worked on"
         stop: Stop = AttemptFailed(reason)
         told: tuple[Fact, ...] = ()
@@ -134,7 +143,7 @@ class Pipeline:
         except Exception:
             # Its claim ends with this worker's lease, and the rescue then does what could not be done here.
             log.exception("message left to the rescue", message_id=str(work.message.claim.message_id))
-            return End.LOST
+            return End.LOST, None
 
 
 def _planned(work: Work) -> PartsPlanned:

@@ -25,6 +25,7 @@ from trioqueue.worker.heartbeat import Heartbeat
 from trioqueue.worker.intake import Intake, Wakeup
 from trioqueue.worker.ledger import Ledger
 from trioqueue.worker.pipeline import Pipeline
+from trioqueue.worker.quota import Quota
 from trioqueue.worker.sender import Sender
 from trioqueue.worker.tally import End, Tally
 from trioqueue.worker.upkeep import Upkeep
@@ -84,7 +85,8 @@ class Worker:
         self._settings = settings
         self._wakeups = wakeups
         self._heartbeat = Heartbeat(store, incarnation, settings.heartbeat_interval)
-        self._ledger = Ledger(store)
+        quota = Quota(incarnation.id, self.drain, self._heartbeat)
+        self._ledger = Ledger(store, quota)
         held: set[UUID] = set()
         self._upkeep = Upkeep(store, incarnation.id, held, gateway.idempotent, settings.skip_after, self.tally)
         calls = ModelCalls(model, Cooldowns(), chance)
@@ -93,7 +95,7 @@ class Worker:
         pipeline = Pipeline(writer, sender, self._ledger, store, self.drain, self.tally, settings.compute_timeout)
         self._intake = Intake(
             store=store,
-            owner=incarnation.id,
+            quota=quota,
             pipeline=pipeline,
             limiter=trio.CapacityLimiter(settings.concurrency),
             drain=self.drain,
@@ -102,7 +104,6 @@ class Worker:
             batch_size=settings.batch_size,
             poll_interval=settings.poll_interval,
             chance=chance,
-            heartbeat=self._heartbeat,
             held=held,
         )
 

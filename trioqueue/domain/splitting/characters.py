@@ -43,6 +43,8 @@ def is_visible(text: str, start: int = 0, end: int | None = None) -> bool:
 
 def attaches(left: str, right: str) -> bool:
     """Whether two characters are one grapheme when they stand side by side."""
+    if left.isascii() and right.isascii():
+        return left == "\r" and right == "\n"
     return _GRAPHEME.fullmatch(left + right) is not None
 
 

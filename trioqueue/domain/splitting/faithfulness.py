@@ -7,6 +7,7 @@ between the parts are looked up in the original, whose own slices are sent.
 
 import unicodedata
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Final
 
 import attrs
@@ -28,6 +29,10 @@ def normalise(text: str) -> str:
     return unicodedata.normalize("NFC", text).translate(_FOLDED)
 
 
+_normalised_character = lru_cache(maxsize=1024)(normalise)
+"""Nearly all graphemes are single characters, of which a text has few different ones."""
+
+
 @attrs.frozen
 class Original:
     """A text, ready to have parts compared with it.
@@ -47,7 +52,7 @@ class Original:
         places: dict[int, int] = {}
         length = 0
         for start, end in graphemes(text):
-            piece = normalise(text[start:end])
+            piece = _normalised_character(text[start]) if end - start == 1 else normalise(text[start:end])
             places[length] = start
             pieces.append(piece)
             length += len(piece)
