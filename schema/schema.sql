@@ -627,9 +627,11 @@ CREATE TABLE trioqueue.campaign_configs (
     is_active boolean DEFAULT true NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    fallback_models text[],
     CONSTRAINT campaign_configs_ai_model_check CHECK ((ai_model <> ''::text)),
     CONSTRAINT campaign_configs_check CHECK ((max_interval_seconds >= min_interval_seconds)),
     CONSTRAINT campaign_configs_daily_limit_check CHECK ((daily_limit > 0)),
+    CONSTRAINT campaign_configs_fallback_models_check CHECK ((array_position(fallback_models, NULL::text) IS NULL)),
     CONSTRAINT campaign_configs_max_split_parts_check CHECK (((max_split_parts >= 1) AND (max_split_parts <= 5))),
     CONSTRAINT campaign_configs_min_interval_seconds_check CHECK ((min_interval_seconds >= 0)),
     CONSTRAINT campaign_configs_name_check CHECK ((name <> ''::text))
@@ -668,6 +670,8 @@ COMMENT ON COLUMN trioqueue.campaign_configs.is_active IS 'Whether new runs may 
 COMMENT ON COLUMN trioqueue.campaign_configs.created_at IS 'When the row was made.';
 
 COMMENT ON COLUMN trioqueue.campaign_configs.updated_at IS 'When the row was last changed.';
+
+COMMENT ON COLUMN trioqueue.campaign_configs.fallback_models IS 'Models that stand in, in this order, while ai_model does not answer; null for those of the worker''s setting.';
 
 ALTER TABLE trioqueue.campaign_logs ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME trioqueue.campaign_logs_id_seq
@@ -738,6 +742,38 @@ COMMENT ON COLUMN trioqueue.conversations.campaign_run_id IS 'The last run that 
 
 COMMENT ON COLUMN trioqueue.conversations.created_at IS 'When the row was made.';
 
+CREATE TABLE trioqueue.model_gates (
+    account text NOT NULL,
+    model text NOT NULL,
+    cause text NOT NULL,
+    reason text NOT NULL,
+    trips integer DEFAULT 0 NOT NULL,
+    shut_until timestamp with time zone NOT NULL,
+    prober uuid,
+    probe_until timestamp with time zone,
+    CONSTRAINT model_gates_cause_check CHECK ((cause = ANY (ARRAY['rate_limit'::text, 'faults'::text]))),
+    CONSTRAINT model_gates_check CHECK (((prober IS NULL) = (probe_until IS NULL))),
+    CONSTRAINT model_gates_trips_check CHECK ((trips >= 0))
+);
+
+COMMENT ON TABLE trioqueue.model_gates IS 'Models that no worker calls for now, and who may try whether they answer again.';
+
+COMMENT ON COLUMN trioqueue.model_gates.account IS 'Whose limits these are: a digest of the service''s address and key.';
+
+COMMENT ON COLUMN trioqueue.model_gates.model IS 'The model as the service names it.';
+
+COMMENT ON COLUMN trioqueue.model_gates.cause IS 'rate_limit, or faults of the service that did not end.';
+
+COMMENT ON COLUMN trioqueue.model_gates.reason IS 'The answer that shut the gate.';
+
+COMMENT ON COLUMN trioqueue.model_gates.trips IS 'How often faults have shut it since it was last open.';
+
+COMMENT ON COLUMN trioqueue.model_gates.shut_until IS 'When one call may be made, the probe.';
+
+COMMENT ON COLUMN trioqueue.model_gates.prober IS 'Incarnation of the worker that makes the probe; null when nobody does.';
+
+COMMENT ON COLUMN trioqueue.model_gates.probe_until IS 'When another worker may make the probe in its place.';
+
 CREATE TABLE trioqueue.schema_migrations (
     version integer NOT NULL,
     name text NOT NULL,
@@ -796,6 +832,9 @@ ALTER TABLE ONLY trioqueue.conversations
 
 ALTER TABLE ONLY trioqueue.leads
     ADD CONSTRAINT idx_leads_id_for_context PRIMARY KEY (id) INCLUDE (client_name, primary_email, primary_phone, primary_website);
+
+ALTER TABLE ONLY trioqueue.model_gates
+    ADD CONSTRAINT model_gates_pkey PRIMARY KEY (account, model);
 
 ALTER TABLE ONLY trioqueue.schema_migrations
     ADD CONSTRAINT schema_migrations_pkey PRIMARY KEY (version);

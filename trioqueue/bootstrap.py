@@ -143,7 +143,12 @@ def make_worker(database: Database, model: Model, gateway: Gateway) -> Worker:
     """A worker of this process, as a new incarnation."""
     settings = database.settings
     return Worker(
-        store=PostgresStore(database.pool, settings.schema, timeout=settings.statement_timeout + ANSWER_MARGIN),
+        store=PostgresStore(
+            database.pool,
+            settings.schema,
+            timeout=settings.statement_timeout + ANSWER_MARGIN,
+            fallback_models=settings.fallback_models,
+        ),
         model=model,
         gateway=gateway,
         incarnation=Incarnation(uuid4(), socket.gethostname(), os.getpid(), settings.lease),

@@ -4,7 +4,7 @@ The adapters (postgres/, openrouter/, gateways/) provide them, bootstrap.py wire
 protocol has a conformance suite in tests/ that every provider passes.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 from uuid import UUID
 
@@ -13,6 +13,7 @@ import attrs
 from trioqueue.domain.completions import Completion, CompletionRequest
 from trioqueue.domain.errors import TrioqueueError
 from trioqueue.domain.facts import Fact, Verdict
+from trioqueue.domain.gates import GateNews, SharedGate
 from trioqueue.domain.logs import LogStep
 from trioqueue.domain.messages import ClaimedMessage, Incarnation
 from trioqueue.domain.sends import OutgoingPart, SendOutcome
@@ -20,6 +21,10 @@ from trioqueue.domain.sends import OutgoingPart, SendOutcome
 
 class Model(Protocol):
     """A language model that completes chats."""
+
+    @property
+    def account(self) -> str:
+        """Whose limits its calls count against: the same for all workers with the same key and address. No secret."""
 
     async def complete(self, request: CompletionRequest, *, timeout: float) -> Completion:
         """Make one call, without retries, and say what came of it.
@@ -62,8 +67,11 @@ class Store(Protocol):
     Every method raises `StoreUnavailable` when the store is away.
     """
 
-    async def claim(self, owner: UUID, count: int) -> Sequence[ClaimedMessage]:
-        """Claim up to `count` due messages for `owner`, in turn among the running runs. Fewer means no more is due."""
+    async def claim(self, owner: UUID, count: int, avoided: Collection[str] = ()) -> Sequence[ClaimedMessage]:
+        """Claim up to `count` due messages for `owner`, in turn among the running runs. Fewer means no more is due.
+
+        Runs of which all models are `avoided`, the campaign's own and those that stand in for it, have nothing due.
+        """
 
     async def commit(self, facts: Sequence[Fact]) -> Sequence[Verdict]:
         """Write all facts in one transaction, and return what came of each, in the same order.
@@ -72,7 +80,7 @@ class Store(Protocol):
         """
 
     async def commit_and_claim(
-        self, facts: Sequence[Fact], owner: UUID, count: int
+        self, facts: Sequence[Fact], owner: UUID, count: int, avoided: Collection[str] = ()
     ) -> tuple[Sequence[Verdict], Sequence[ClaimedMessage]]:
         """Write all facts and claim up to `count` due messages, in one transaction. Fewer may leave some due."""
 
@@ -97,6 +105,16 @@ class Store(Protocol):
 
     async def skip_old(self, age: float) -> int:
         """Skip messages of running runs that were due more than `age` seconds ago, and return how many."""
+
+    async def postpone(self, waits: Mapping[str, float]) -> int:
+        """Make due messages due later whose run can use none but these models, and return how many.
+
+        Args:
+            waits: Seconds until each model may be called.
+        """
+
+    async def share_gates(self, worker: UUID, account: str, news: GateNews) -> Sequence[SharedGate]:
+        """Tell the other workers of an account what became of its models' gates, and return all that are shut."""
 
     async def adopt_queued(self) -> int:
         """Make pending what other programs wrote as `queued`, and return how many."""

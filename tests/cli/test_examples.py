@@ -50,7 +50,7 @@ async def test_the_tutorial(command: Command) -> None:
     migrated, _, refused, started, ran, status = outcomes
 
     assert [outcome.code for outcome in outcomes] == [0, 0, 2, 0, 0, 0]
-    assert migrated.out == "applied 0001_initial\n"
+    assert migrated.out.startswith("applied 0001_initial\n")
     assert "leads.csv, line 4: " in refused.err
     assert "2 messages are due now" in started.out
     assert ran.out.startswith("2 claimed, 2 sent;")

@@ -5,16 +5,16 @@ hand, and as the generic plan that the server may go over to once a statement is
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import psycopg
 import psycopg.sql
 import pytest
 
 from tests.support.cluster import Cluster
-from tests.support.database import SCHEMA
+from tests.support.database import SCHEMA, claim_values
 from trioqueue.postgres.statements import statement
 
 MESSAGES: Final = 200_000
@@ -109,11 +109,10 @@ def explain(connection: psycopg.Connection[Any], sql: str, values: dict[str, Any
     return Plan(row[0][0])
 
 
-def claim(connection: psycopg.Connection[Any], *, count: int, generic: bool) -> Plan:
+def claim(connection: psycopg.Connection[Any], *, count: int, generic: bool, avoided: Sequence[str] = ()) -> Plan:
     """The plan of a claim."""
     sql = statement("get_and_lock_campaign_messages", SCHEMA).decode()
-    values = {"owner": uuid4(), "count": count, "share": None, "after_run": uuid4()}
-    return explain(connection, sql, values, generic=generic)
+    return explain(connection, sql, claim_values(count=count, avoided=list(avoided)), generic=generic)
 
 
 @pytest.mark.parametrize("generic", [False, True], ids=["custom", "generic"])
@@ -130,9 +129,11 @@ def test_the_cost_of_a_claim_is_bounded(large: psycopg.Connection[Any], generic:
     """A claim of 15 touches few pages, and one of a single message fewer still."""
     many = claim(large, count=15, generic=generic)
     one = claim(large, count=1, generic=generic)
+    none = claim(large, count=15, generic=generic, avoided=["some/model"])
 
     assert many.buffers < BUFFERS_OF_A_CLAIM
     assert one.buffers < many.buffers
+    assert none.buffers < 10 * RUNS
 
 
 def test_the_context_is_read_through_its_covering_index(large: psycopg.Connection[Any]) -> None:
@@ -165,7 +166,7 @@ def test_a_rescue_reads_only_what_is_claimed(large: psycopg.Connection[Any]) -> 
     """Messages of dead workers are found among the claimed ones, not in the table."""
     large.execute(
         statement("get_and_lock_campaign_messages", SCHEMA),
-        {"owner": uuid4(), "count": 15, "share": None, "after_run": uuid4()},
+        claim_values(count=15),
     )
     before = _sequential(large, "campaign_messages")
     [row] = large.execute(

@@ -11,7 +11,7 @@ from uuid import uuid4
 import orjson
 import pytest
 
-from tests.support.database import SCHEMA, execute_statement, fetch, fetch_value, incarnation, start_run
+from tests.support.database import SCHEMA, claim_values, execute_statement, fetch, fetch_value, incarnation, start_run
 from trioqueue.domain.states import (
     CLAIMED,
     MESSAGE_TRANSITIONS,
@@ -127,7 +127,7 @@ async def test_upkeep_and_claims_move_messages_along_the_table(pool: Pool, statu
     calls: list[tuple[str, dict[str, Any]]] = [
         ("rescue", {"limit": 10, "idempotent": False, "worker": None, "held": []}),
         ("adopt_queued", {}),
-        ("get_and_lock_campaign_messages", {"owner": worker.id, "count": 1, "share": None, "after_run": uuid4()}),
+        ("get_and_lock_campaign_messages", claim_values(owner=worker.id)),
         ("skip_old", {"age": 60.0, "limit": None}),
     ]
     before = status

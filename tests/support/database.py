@@ -42,6 +42,19 @@ def incarnation(lease: float = 30.0) -> Incarnation:
     return Incarnation(uuid4(), "host", 1, lease)
 
 
+def claim_values(**changes: Any) -> dict[str, Any]:
+    """The parameters of a claim of one message by an unknown worker."""
+    values: dict[str, Any] = {
+        "owner": uuid4(),
+        "count": 1,
+        "share": None,
+        "after_run": uuid4(),
+        "avoided": [],
+        "fallback_models": [],
+    }
+    return values | changes
+
+
 async def fetch(pool: Pool, query: str, *params: Any) -> list[tuple[Any, ...]]:
     """The rows of a query whose tables are named without a schema."""
     async with pool.connection() as connection, connection.transaction():

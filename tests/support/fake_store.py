@@ -26,6 +26,7 @@ from trioqueue.domain.facts import (
     TextGenerated,
     Verdict,
 )
+from trioqueue.domain.gates import Cause, GateNews, SharedGate
 from trioqueue.domain.logs import LogEntry, LogLevel, LogStep
 from trioqueue.domain.messages import Claim, ClaimedMessage, Incarnation, Part
 from trioqueue.domain.states import (
@@ -40,6 +41,9 @@ from trioqueue.domain.states import (
 from trioqueue.ports import Rescued, StoreUnavailable
 
 SomeFact = TypeVar("SomeFact", bound=Fact)
+
+PROBE_LEASE = 60.0
+"""Seconds after which another worker may make a probe."""
 
 STRAY_AGE = 60.0
 """Seconds after which a message that its worker does not know of is taken from it."""
@@ -75,6 +79,7 @@ class StoredMessage:
     split: bool = True
     max_parts: int = 3
     context: Mapping[str, Any] = attrs.field(factory=lambda: {"client_name": "Ana"})
+    fallback_models: tuple[str, ...] = ()
     text: str | None = None
     parts: dict[int, StoredPart] = attrs.field(factory=dict)
     spent: Usage = NOTHING_SPENT
@@ -87,7 +92,17 @@ class StoredMessage:
 
     def claimed(self, claim: Claim) -> ClaimedMessage:
         """The message as it is given to the holder of a claim."""
-        names = ("conversation_id", "retry_count", "model", "instructions", "split", "max_parts", "context", "text")
+        names = (
+            "conversation_id",
+            "retry_count",
+            "model",
+            "instructions",
+            "split",
+            "max_parts",
+            "context",
+            "text",
+            "fallback_models",
+        )
         return ClaimedMessage(
             claim=claim,
             spent=self.spent,
@@ -102,16 +117,29 @@ class StoredMessage:
 
 
 @attrs.define(eq=False)
+class StoredGate:
+    """A row of model_gates."""
+
+    shut_until: float
+    cause: Cause
+    reason: str
+    trips: int
+    prober: UUID | None = None
+    probe_until: float = 0.0
+
+
+@attrs.define(eq=False)
 class FakeStore:
     """A `ports.Store`.
 
     Attributes:
         messages: By id.
         runs: By id.
+        gates: By account and model.
         away: Whether every call finds the store unavailable.
         takes: Virtual seconds of every call.
         refuse: Called with each fact before it is written; what it raises refuses the whole commit.
-        gates: What calls of a method wait for before they do anything.
+        held_back: What calls of a method wait for before they do anything.
         violations: What a worker without defects never does.
         commits: The facts of each commit that came through, with what came of each.
         logs: The rows of the runs' logs.
@@ -119,11 +147,12 @@ class FakeStore:
 
     messages: dict[UUID, StoredMessage] = attrs.field(factory=dict)
     runs: dict[UUID, RunStatus] = attrs.field(factory=lambda: {RUN_ID: RunStatus.RUNNING})
+    gates: dict[tuple[str, str], StoredGate] = attrs.field(factory=dict)
     workers: dict[UUID, tuple[float, float]] = attrs.field(factory=dict)
     away: bool = False
     takes: float = 0.0
     refuse: Any = lambda _fact: None
-    gates: dict[str, trio.Event] = attrs.field(factory=dict)
+    held_back: dict[str, trio.Event] = attrs.field(factory=dict)
     calls: list[str] = attrs.field(factory=list)
     violations: list[str] = attrs.field(factory=list)
     commits: list[list[tuple[Fact, Verdict]]] = attrs.field(factory=list)
@@ -147,7 +176,7 @@ class FakeStore:
 
     def hold(self, method: str) -> trio.Event:
         """Hold the calls of a method until the event that is returned is set."""
-        return self.gates.setdefault(method, trio.Event())
+        return self.held_back.setdefault(method, trio.Event())
 
     def steps(self, message: StoredMessage | None = None) -> list[LogStep]:
         """The steps that the log tells, of one message or of all."""
@@ -162,23 +191,23 @@ class FakeStore:
             if isinstance(fact, kind) and verdict is Verdict.DURABLE
         ]
 
-    async def claim(self, owner: UUID, count: int) -> Sequence[ClaimedMessage]:
+    async def claim(self, owner: UUID, count: int, avoided: Collection[str] = ()) -> Sequence[ClaimedMessage]:
         async with self._call("claim"):
-            return self._claim_due(owner, count)
+            return self._claim_due(owner, count, avoided)
 
     async def commit(self, facts: Sequence[Fact]) -> Sequence[Verdict]:
         async with self._call("commit"):
             return self._write_all(facts)
 
     async def commit_and_claim(
-        self, facts: Sequence[Fact], owner: UUID, count: int
+        self, facts: Sequence[Fact], owner: UUID, count: int, avoided: Collection[str] = ()
     ) -> tuple[Sequence[Verdict], Sequence[ClaimedMessage]]:
         async with self._call("commit"):
-            return self._write_all(facts), self._claim_due(owner, count)
+            return self._write_all(facts), self._claim_due(owner, count, avoided)
 
-    def _claim_due(self, owner: UUID, count: int) -> Sequence[ClaimedMessage]:
+    def _claim_due(self, owner: UUID, count: int, avoided: Collection[str]) -> Sequence[ClaimedMessage]:
         due = sorted(self.messages.values(), key=lambda message: message.scheduled_at)
-        chosen = [message for message in due if self._is_due(message)][:count]
+        chosen = [message for message in due if self._is_due(message) and not _models(message) <= {*avoided}][:count]
         for message in chosen:
             self._move(message, MessageStatus.GENERATING)
             message.owner = owner
@@ -237,12 +266,39 @@ class FakeStore:
                 self.logs.append((None, LogEntry(step, LogLevel.ERROR, reason)))
         return running
 
+    async def postpone(self, waits: Mapping[str, float]) -> int:
+        async with self._call("postpone"):
+            due = [m for m in self.messages.values() if self._is_due(m) and _models(m) <= waits.keys()]
+            for message in due:
+                message.scheduled_at = trio.current_time() + min(waits[model] for model in _models(message))
+        return len(due)
+
+    async def share_gates(self, worker: UUID, account: str, news: GateNews) -> Sequence[SharedGate]:
+        async with self._call("share_gates"):
+            now = trio.current_time()
+            for told in news.shut:
+                former = self.gates.get((account, told.model))
+                until = max(now + told.seconds, former.shut_until if former else now)
+                self.gates[account, told.model] = StoredGate(until, told.cause, told.reason, told.trips)
+            for model in news.opened:
+                if (former := self.gates.get((account, model))) and former.prober == worker:
+                    del self.gates[account, model]
+            for model in news.probes:
+                gate = self.gates.get((account, model))
+                if gate and gate.shut_until <= now and (gate.prober is None or gate.probe_until <= now):
+                    gate.prober, gate.probe_until = worker, now + PROBE_LEASE
+            return [
+                SharedGate(model, gate.shut_until - now, gate.cause, gate.reason, gate.trips, gate.prober)
+                for (of, model), gate in sorted(self.gates.items(), key=lambda item: item[0])
+                if of == account
+            ]
+
     @asynccontextmanager
     async def _call(self, method: str) -> AsyncIterator[None]:
         self.calls.append(method)
         await passes(self.takes)
-        if method in self.gates:
-            await self.gates[method].wait()
+        if method in self.held_back:
+            await self.held_back[method].wait()
         if self.away:
             raise StoreUnavailable("the store is away")
         self._raise_fault(method, done=False)
@@ -353,3 +409,7 @@ class FakeStore:
         if message.status is not status:
             self.violations.append(f"a message is {message.status} instead of {status}")
         return message.status is status
+
+
+def _models(message: StoredMessage) -> set[str]:
+    return {message.model, *message.fallback_models}

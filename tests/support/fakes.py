@@ -102,6 +102,7 @@ class FakeModel:
         by_model: Steps of calls by the model that they name, before the others.
         takes: Virtual seconds of a call that succeeds by itself.
         requests: The calls made.
+        account: See `ports.Model`.
     """
 
     generate: deque[ModelStep] = attrs.field(factory=deque)
@@ -110,6 +111,7 @@ class FakeModel:
     takes: float = 0.0
     requests: list[CompletionRequest] = attrs.field(factory=list)
     in_flight: InFlight = attrs.field(factory=InFlight)
+    account: str = "account"
 
     def calls(self, answer_format: AnswerFormat) -> int:
         """How many calls of a kind were made."""

@@ -1,7 +1,7 @@
 """A worker's inside, wired to fakes, with its ledger and its heartbeat running."""
 
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from typing import Any, Final
 from uuid import UUID, uuid4
@@ -12,8 +12,8 @@ import trio
 from tests.support.fakes import FakeGateway, FakeModel, FakeStore, StoredMessage
 from trioqueue.domain.messages import Incarnation
 from trioqueue.worker.calls import ModelCalls
-from trioqueue.worker.cooldown import Cooldowns
 from trioqueue.worker.drain import Drain
+from trioqueue.worker.gates import Gates
 from trioqueue.worker.heartbeat import Heartbeat
 from trioqueue.worker.intake import Intake, Wakeup
 from trioqueue.worker.ledger import Ledger
@@ -37,12 +37,19 @@ DEFAULTS: Final = WorkerSettings(
     heartbeat_interval=10.0,
     poll_interval=5.0,
     skip_after=3600.0,
+    adaptive_concurrency=True,
 )
 
 
 def incarnation() -> Incarnation:
     """A fresh one."""
     return Incarnation(uuid4(), "host", 1, LEASE)
+
+
+def make_gates(store: FakeStore, worker: UUID | None = None, held: Collection[UUID] = (), **changes: Any) -> Gates:
+    """The gates of a worker with ample concurrency."""
+    values: dict[str, Any] = {"concurrency": 1000, "adaptive": True, "patience": COMPUTE_TIMEOUT - 5.0}
+    return Gates(store, worker or uuid4(), "account", held, **values | changes)
 
 
 @attrs.define(eq=False)
@@ -56,6 +63,8 @@ class Rig:
     tally: Tally = attrs.field(factory=Tally)
     limiter: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(5))
     incarnation: Incarnation = attrs.field(factory=incarnation)
+    held: set[UUID] = attrs.field(factory=set)
+    gates: Gates = attrs.field(init=False)
     ledger: Ledger = attrs.field(init=False)
     heartbeat: Heartbeat = attrs.field(init=False)
     quota: Quota = attrs.field(init=False)
@@ -63,10 +72,11 @@ class Rig:
 
     def __attrs_post_init__(self) -> None:
         self.heartbeat = Heartbeat(self.store, self.incarnation, interval=10.0)
-        self.quota = Quota(self.incarnation.id, self.drain, self.heartbeat)
+        self.gates = make_gates(self.store, self.incarnation.id, self.held)
+        self.quota = Quota(self.incarnation.id, self.drain, self.heartbeat, self.gates)
         self.ledger = Ledger(self.store, self.quota)
         writer = Writer(
-            ModelCalls(self.model, Cooldowns(), random.Random(1)),
+            ModelCalls(self.model, self.gates, random.Random(1)),
             self.ledger,
             WriterSettings(generate_timeout=30.0, split_timeout=20.0),
         )
@@ -86,7 +96,7 @@ class Rig:
             "batch_size": 15,
             "poll_interval": 5.0,
             "chance": random.Random(1),
-            "held": set(),
+            "held": self.held,
         }
         return Intake(**values | changes)
 
@@ -97,6 +107,7 @@ class Rig:
             for claimed in await self.store.claim(self.incarnation.id, 1)
             if message is None or claimed.claim.message_id == message.id
         ]
+        self.quota.limit(0)  # nobody here would work on a message that is claimed with the end of this one
         await self.pipeline.process(claimed)
         return self.store.messages[claimed.claim.message_id]
 
@@ -113,6 +124,7 @@ async def running(rig: Rig | None = None) -> AsyncIterator[Rig]:
     async with trio.open_nursery() as services:
         services.start_soon(rig.ledger.run)
         services.start_soon(rig.heartbeat.run)
+        services.start_soon(rig.gates.sharing.run)
         yield rig
         services.cancel_scope.cancel()
 

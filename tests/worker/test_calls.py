@@ -2,6 +2,8 @@
 
 import random
 from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from decimal import Decimal
 
 import pytest
@@ -10,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.clock import passes, virtual_time
-from tests.support.fakes import FakeModel, ModelStep, Takes, generated
+from tests.support.fakes import FakeModel, FakeStore, ModelStep, Takes, generated
+from tests.worker.rig import make_gates
 from trioqueue.domain.attempts import AttemptFailed, CallEnd, WaitLonger
 from trioqueue.domain.completions import (
     BadCredentials,
@@ -24,7 +27,6 @@ from trioqueue.domain.completions import (
 )
 from trioqueue.domain.prompts import generation_request
 from trioqueue.worker.calls import Bill, ModelCalls
-from trioqueue.worker.cooldown import Cooldowns
 
 REQUEST = generation_request("asked/model", "instructions", {})
 
@@ -36,10 +38,15 @@ class NoLuck(random.Random):
         return 0.0
 
 
-def calls_of(*steps: ModelStep, takes: float = 0.0) -> tuple[FakeModel, ModelCalls]:
+@asynccontextmanager
+async def calling(*steps: ModelStep, takes: float = 0.0) -> AsyncIterator[tuple[FakeModel, ModelCalls]]:
     """A model with a script, and the calls of it."""
     model = FakeModel(generate=deque(steps), takes=takes)
-    return model, ModelCalls(model, Cooldowns(), NoLuck())
+    gates = make_gates(FakeStore())
+    async with trio.open_nursery() as services:
+        services.start_soon(gates.sharing.run)
+        yield model, ModelCalls(model, gates, NoLuck())
+        services.cancel_scope.cancel()
 
 
 async def call(calls: ModelCalls, left: float = 30.0, bill: Bill | None = None) -> CallEnd:
@@ -52,12 +59,12 @@ async def call(calls: ModelCalls, left: float = 30.0, bill: Bill | None = None) 
 @virtual_time
 async def test_a_rate_limit_is_waited_out(retry_after: float | None) -> None:
     """After a 429 the same call is made again when the service allows it, or after the back-off."""
-    model, calls = calls_of(RateLimited("429", retry_after))
-    ended = await call(calls)
+    async with calling(RateLimited("429", retry_after)) as (model, calls):
+        ended = await call(calls)
 
-    assert isinstance(ended, Usable)
-    assert model.requests == [REQUEST, REQUEST]
-    assert trio.current_time() == max(1.0, retry_after or 0.0)
+        assert isinstance(ended, Usable)
+        assert model.requests == [REQUEST, REQUEST]
+        assert trio.current_time() == max(1.0, retry_after or 0.0)
 
 
 @pytest.mark.parametrize(
@@ -71,110 +78,110 @@ async def test_a_rate_limit_is_waited_out(retry_after: float | None) -> None:
 @virtual_time
 async def test_three_attempts(fault: Completion, end: CallEnd) -> None:
     """A call is made three times, 1 and 2 seconds apart; then a rate limit is waited longer and a fault has failed."""
-    model, calls = calls_of(*[fault] * 5)
-    ended = await call(calls)
+    async with calling(*[fault] * 5) as (model, calls):
+        ended = await call(calls)
 
-    assert ended == end
-    assert len(model.requests) == 3
-    assert trio.current_time() == 3.0
+        assert ended == end
+        assert len(model.requests) == 3
+        assert trio.current_time() == 3.0
 
 
 @pytest.mark.parametrize("end", [MessageAtFault("refused"), BadCredentials("401")])
 @virtual_time
 async def test_what_would_be_the_same_again_is_not_asked_again(end: MessageAtFault | BadCredentials) -> None:
     """A refusal or a bad key ends the call at once."""
-    model, calls = calls_of(end)
-    ended = await call(calls)
+    async with calling(end) as (model, calls):
+        ended = await call(calls)
 
-    assert ended is end
-    assert len(model.requests) == 1
+        assert ended is end
+        assert len(model.requests) == 1
 
 
 @pytest.mark.parametrize("before", [(), (RateLimited("429"),)])
 @virtual_time
 async def test_a_truncated_answer_is_asked_for_once_more_with_more_room(before: tuple[Completion, ...]) -> None:
     """An answer that was cut off is asked for with twice the room, once, also when it was not the first attempt."""
-    model, calls = calls_of(*before, Truncated())
-    ended = await call(calls)
+    async with calling(*before, Truncated()) as (model, calls):
+        ended = await call(calls)
 
-    assert isinstance(ended, Usable)
-    assert [request.max_tokens for request in model.requests][-2:] == [500, 1000]
+        assert isinstance(ended, Usable)
+        assert [request.max_tokens for request in model.requests][-2:] == [500, 1000]
 
-    model, calls = calls_of(Truncated(), Truncated())
-    ended = await call(calls)
+    async with calling(Truncated(), Truncated()) as (model, calls):
+        ended = await call(calls)
 
-    assert isinstance(ended, AttemptFailed)
-    assert len(model.requests) == 2
+        assert isinstance(ended, AttemptFailed)
+        assert len(model.requests) == 2
 
 
 @virtual_time
 async def test_all_attempts_are_paid_for() -> None:
     """What failed attempts cost is counted with the one that succeeded."""
     cut_off, failed = Truncated(Usage(500, Decimal("0.5"))), Transient("503", usage=Usage(3, Decimal("0.1")))
-    _, calls = calls_of(cut_off, failed, generated(usage=Usage(7, Decimal("0.2"))))
-    bill = Bill()
-    await call(calls, bill=bill)
+    async with calling(cut_off, failed, generated(usage=Usage(7, Decimal("0.2")))) as (_, calls):
+        bill = Bill()
+        await call(calls, bill=bill)
 
-    assert bill.spent == Usage(510, Decimal("0.8"))
+        assert bill.spent == Usage(510, Decimal("0.8"))
 
 
 @virtual_time
 async def test_a_call_that_is_cut_is_paid_for() -> None:
     """What earlier attempts cost is on the bill also when a deadline or a drain ends the call."""
-    _, calls = calls_of(Truncated(Usage(500, Decimal("0.5"))), Takes(20.0, generated()))
-    bill = Bill()
-    with pytest.raises(trio.TooSlowError):
-        await call(calls, 10.0, bill)
+    async with calling(Truncated(Usage(500, Decimal("0.5"))), Takes(20.0, generated())) as (_, calls):
+        bill = Bill()
+        with pytest.raises(trio.TooSlowError):
+            await call(calls, 10.0, bill)
 
-    assert bill.spent == Usage(500, Decimal("0.5"))
+        assert bill.spent == Usage(500, Decimal("0.5"))
 
 
 @pytest.mark.parametrize(("retry_after", "left"), [(61.0, 1_000.0), (30.0, 30.0), (25.0, 20.0)])
 @virtual_time
 async def test_a_wait_that_does_not_fit_is_not_begun(retry_after: float, left: float) -> None:
     """A wait of more than a minute, or beyond what the message has left, ends the call at once with its length."""
-    model, calls = calls_of(RateLimited("429", retry_after))
-    ended = await call(calls, left)
+    async with calling(RateLimited("429", retry_after)) as (model, calls):
+        ended = await call(calls, left)
 
-    assert ended == WaitLonger(retry_after, "429")
-    assert len(model.requests) == 1
-    assert trio.current_time() == 0.0
+        assert ended == WaitLonger(retry_after, "429")
+        assert len(model.requests) == 1
+        assert trio.current_time() == 0.0
 
 
 @virtual_time
 async def test_a_rate_limit_stops_the_calls_of_the_others() -> None:
     """While a model cools down nobody calls it, neither those who wait nor those who come."""
-    model, calls = calls_of(Takes(1.0, RateLimited("429", 20.0)))
-    ends: list[tuple[type[CallEnd], float]] = []
+    async with calling(Takes(1.0, RateLimited("429", 20.0))) as (model, calls):
+        ends: list[tuple[type[CallEnd], float]] = []
 
-    async def one(left: float = 30.0) -> None:
-        ended = await call(calls, left)
-        ends.append((type(ended), trio.current_time()))
+        async def one(left: float = 30.0) -> None:
+            ended = await call(calls, left)
+            ends.append((type(ended), trio.current_time()))
 
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(one)
-        await passes(2.0)
-        for _ in range(10):
+        async with trio.open_nursery() as nursery:
             nursery.start_soon(one)
-        nursery.start_soon(one, 5.0)
-        await passes(18.5)
+            await passes(2.0)
+            for _ in range(10):
+                nursery.start_soon(one)
+            nursery.start_soon(one, 5.0)
+            await passes(18.5)
 
-        assert len(model.requests) == 1
-        assert ends == [(WaitLonger, 2.0)]
+            assert len(model.requests) == 1
+            assert ends == [(WaitLonger, 2.0)]
 
-    assert ends[1:] == [(Usable, 21.0)] * 11
-    assert len(model.requests) == 12
+        assert ends[1:] == [(Usable, 21.0)] * 11
+        assert len(model.requests) == 12
 
 
 @virtual_time
 async def test_the_models_of_others_are_not_stopped() -> None:
     """A cool-down is one model's."""
-    model, calls = calls_of(RateLimited("429", 3600.0))
-    await call(calls)
-    ended = await calls.call(generation_request("another/model", "instructions", {}), Bill(), timeout=30.0)
+    async with calling(RateLimited("429", 3600.0)) as (model, calls):
+        await call(calls)
+        ended = await calls.call(generation_request("another/model", "instructions", {}), Bill(), timeout=30.0)
 
-    assert isinstance(ended, Usable)
-    assert len(model.requests) == 2
+        assert isinstance(ended, Usable)
+        assert len(model.requests) == 2
 
 
 steps = st.sampled_from(
@@ -196,12 +203,12 @@ steps = st.sampled_from(
 @virtual_time
 async def test_whatever_happens_a_call_is_bounded(script: list[ModelStep], left: float) -> None:
     """At most three attempts, never beyond the message's time, and a rate limit is never a failed attempt."""
-    model, calls = calls_of(*script)
-    ended = None
-    with trio.move_on_after(left):
-        ended = await calls.call(REQUEST, Bill(), timeout=30.0)
+    async with calling(*script) as (model, calls):
+        ended = None
+        with trio.move_on_after(left):
+            ended = await calls.call(REQUEST, Bill(), timeout=30.0)
 
-    assert len(model.requests) <= 3
-    assert trio.current_time() <= left + 1e-6
-    if isinstance(ended, AttemptFailed):
-        assert ended.reason != "429"
+        assert len(model.requests) <= 3
+        assert trio.current_time() <= left + 1e-6
+        if isinstance(ended, AttemptFailed):
+            assert ended.reason != "429"

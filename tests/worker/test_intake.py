@@ -2,7 +2,7 @@
 
 import random
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -39,8 +39,8 @@ class WatchedStore(FakeStore):
         self.claims: list[tuple[int, int]] = []
         self.short_of_slots: list[int] = []
 
-    def _claim_due(self, owner: UUID, count: int) -> Sequence[ClaimedMessage]:
-        claimed = super()._claim_due(owner, count)
+    def _claim_due(self, owner: UUID, count: int, avoided: Collection[str]) -> Sequence[ClaimedMessage]:
+        claimed = super()._claim_due(owner, count, avoided)
         self.claims.append((count, len(claimed)))
         held = sum(message.owner is not None for message in self.messages.values())
         if held > self.limiter.borrowed_tokens:
@@ -192,6 +192,7 @@ async def test_nothing_is_claimed_without_a_lease() -> None:
     async with trio.open_nursery() as services:
         services.start_soon(rig.ledger.run)
         services.start_soon(rig.heartbeat.run)
+        services.start_soon(rig.gates.sharing.run)
         async with trio.open_nursery() as messages:
             messages.start_soon(rig.intake().run_until_empty, messages)
             await passes(30.0)

@@ -7,7 +7,7 @@ from structlog.testing import capture_logs
 
 from tests.support.clock import passes, virtual_time
 from tests.support.fakes import FakeStore, StoredPart
-from tests.worker.rig import incarnation
+from tests.worker.rig import incarnation, make_gates
 from trioqueue.domain.states import MessageStatus, PartStatus
 from trioqueue.ports import StoreUnavailable
 from trioqueue.worker.tally import Tally
@@ -16,7 +16,7 @@ from trioqueue.worker.upkeep import INTERVAL, Upkeep
 
 def upkeep(store: FakeStore, *, idempotent: bool = False) -> Upkeep:
     """An upkeep that skips after an hour."""
-    return Upkeep(store, uuid4(), set(), idempotent, 3600.0, Tally())
+    return Upkeep(store, uuid4(), set(), make_gates(store), idempotent, 3600.0, Tally())
 
 
 @virtual_time
@@ -58,7 +58,7 @@ async def test_what_this_worker_does_not_know_of_is_taken_back() -> None:
     store.add(2)
     await store.beat(worker)
     known, lost = await store.claim(worker.id, 2)
-    round_ = Upkeep(store, worker.id, {known.claim.message_id}, False, 3600.0, Tally())
+    round_ = Upkeep(store, worker.id, {known.claim.message_id}, make_gates(store), False, 3600.0, Tally())
     await passes(59.0)
     await store.beat(worker)
     await round_.run_once()

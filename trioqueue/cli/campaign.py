@@ -28,6 +28,10 @@ async def start(
     leads: Annotated[Path, Parameter(help="CSV file of the leads; primary_phone is the one column it must have.")],
     instructions: Annotated[Path, Parameter(help="Text file with the instructions to the model.")],
     model: Annotated[str, Parameter(help="The model as OpenRouter names it, such as openai/gpt-4o-mini.")],
+    fallback_model: Annotated[
+        list[str] | None,
+        Parameter(help="A model that stands in while the first does not answer; may be given again.", negative=""),
+    ] = None,
     split: Annotated[bool, Parameter(help="Whether messages are split into short parts.")] = True,
     max_parts: Annotated[int, Parameter(help="The most parts of a message, 1 to 5.")] = 3,
     workspace: Annotated[UUID, Parameter(help="The workspace that campaign and leads belong to.")] = DEFAULT_WORKSPACE,
@@ -39,7 +43,8 @@ async def start(
 ) -> None:
     """Import leads and start a run that writes to each of them, now."""
     settings = prepare(default_region=default_region)
-    campaign = Campaign(workspace, name, model, _read_text(instructions), split, max_parts)
+    stand_ins = None if fallback_model is None else tuple(fallback_model)
+    campaign = Campaign(workspace, name, model, _read_text(instructions), split, max_parts, stand_ins)
     file = await trio.to_thread.run_sync(_read_leads, leads, settings.default_region)
     _report(file, leads)
     if file.errors and not skip_bad_rows:

@@ -18,6 +18,7 @@ from trioqueue.cli.app import UsageError
 from trioqueue.cli.output import console, say_json
 from trioqueue.cli.prepare import prepare
 from trioqueue.domain.campaigns import RunFigures, RunOverview
+from trioqueue.domain.gates import Cause, SharedGate
 from trioqueue.domain.states import RunStatus
 
 WATCH_INTERVAL: Final = 1.0
@@ -52,9 +53,13 @@ async def _overview(database: Database, run_id: UUID | None) -> Sequence[RunOver
 
 async def _look(database: Database, run_id: UUID | None) -> tuple[Sequence[RunOverview], RenderableType]:
     runs = await _overview(database, run_id)
-    if run_id is None:
-        return runs, overview_table(runs) if runs else Text("no runs yet; start one with `trioqueue campaign start`")
-    return runs, Group(overview_table(runs), figures_table(await database.campaigns.figures(run_id)))
+    if not runs:
+        return runs, Text("no runs yet; start one with `trioqueue campaign start`")
+    shown: list[RenderableType] = [overview_table(runs)]
+    if run_id is not None:
+        shown.append(figures_table(await database.campaigns.figures(run_id)))
+    shown += [gate_line(gate) for gate in await database.campaigns.gates()]
+    return runs, Group(*shown)
 
 
 async def _watch(database: Database, run_id: UUID | None) -> None:
@@ -70,7 +75,8 @@ async def _watch(database: Database, run_id: UUID | None) -> None:
 async def _as_json(database: Database, run_id: UUID | None) -> dict[str, Any]:
     runs = await _overview(database, run_id)
     if run_id is None:
-        return {"runs": [_run_as_json(run) for run in runs]}
+        gates = await database.campaigns.gates()
+        return {"runs": [_run_as_json(run) for run in runs], "models": [attrs.asdict(gate) for gate in gates]}
     return _run_as_json(runs[0]) | attrs.asdict(await database.campaigns.figures(run_id))
 
 
@@ -105,6 +111,13 @@ def _besides(run: RunOverview) -> str:
     if run.error_message:
         said.append(run.error_message)
     return "; ".join(said)
+
+
+def gate_line(gate: SharedGate) -> Text:
+    """A model that is left alone, and for how long."""
+    wait = f"left alone for {gate.seconds:.0f} s" if gate.seconds > 0 else "to be tried again by the next message"
+    why = "rate limit" if gate.cause is Cause.RATE_LIMIT else "faults of the service"
+    return Text(f"model {gate.model}: {wait} ({why}): {gate.reason}", style="yellow")
 
 
 def figures_table(figures: RunFigures) -> Table:

@@ -20,6 +20,7 @@ from trioqueue.domain.completions import (
     Truncated,
     Usable,
 )
+from trioqueue.domain.gates import Cause
 
 
 @attrs.frozen
@@ -36,6 +37,7 @@ class WaitLonger:
 
     wait: float
     reason: str
+    cause: Cause = Cause.RATE_LIMIT
 
 
 @attrs.frozen

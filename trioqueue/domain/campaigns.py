@@ -28,6 +28,7 @@ class Campaign:
         instructions: The operator's instructions, the system prompt.
         split: Whether messages are split.
         max_parts: The most parts of a message, 1 to 5.
+        fallback_models: Models that stand in while `model` does not answer; None for those of the worker's setting.
 
     Raises:
         InvalidCampaign: A value is empty or out of its range.
@@ -39,11 +40,14 @@ class Campaign:
     instructions: str
     split: bool = True
     max_parts: int = 3
+    fallback_models: tuple[str, ...] | None = None
 
     def __attrs_post_init__(self) -> None:
         for field in ("name", "model", "instructions"):
             if not getattr(self, field).strip():
                 raise InvalidCampaign(f"the campaign's {field} is empty")
+        if not all(model.strip() for model in self.fallback_models or ()):
+            raise InvalidCampaign("the name of a fallback model is empty")
         if not LEAST_PARTS <= self.max_parts <= MOST_PARTS:
             raise InvalidCampaign(f"max_parts is {self.max_parts}, allowed are {LEAST_PARTS} to {MOST_PARTS}")
 

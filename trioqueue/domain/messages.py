@@ -76,6 +76,7 @@ class ClaimedMessage:
         context: The lead's facts, as `get_lead_full_context` returns them. Hostile input.
         text: The generated text when an earlier attempt stored one; it is never paid for again.
         parts: The parts when an earlier attempt stored them, in order; empty otherwise.
+        fallback_models: Models that stand in, in this order, while the campaign's own does not answer.
     """
 
     claim: Claim
@@ -90,3 +91,4 @@ class ClaimedMessage:
     send_time_ms: int = 0
     text: str | None = None
     parts: tuple[Part, ...] = ()
+    fallback_models: tuple[str, ...] = ()

@@ -1,6 +1,8 @@
 """OpenRouter over HTTP, and any server of the same shape at another address."""
 
 from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Final
 
 import httpx
 
@@ -8,6 +10,9 @@ from trioqueue.domain.completions import Completion, CompletionRequest, Transien
 from trioqueue.http.answers import Fault
 from trioqueue.http.exchange import Endpoint
 from trioqueue.openrouter.protocol import read_answer, request_body
+
+ACCOUNT_DIGITS: Final = 16
+"""Of the digest that stands for an account: enough to tell accounts apart, and nothing to guess a key from."""
 
 
 class OpenRouter:
@@ -18,6 +23,9 @@ class OpenRouter:
         key: The API key. It is sent as a bearer token and shown nowhere.
         transport: Who carries the requests. It stays the caller's, who closes it.
 
+    Attributes:
+        account: A digest of the address and the key.
+
     Raises:
         trioqueue.http.exchange.UnusableEndpoint: The address or the key cannot be used.
     """
@@ -26,6 +34,7 @@ class OpenRouter:
         headers = {"Authorization": f"Bearer {key}"}
         self._endpoint = Endpoint(f"{url.rstrip('/')}/chat/completions", headers, transport)
         self._key = key
+        self.account = sha256(f"{url.rstrip('/')} {key}".encode()).hexdigest()[:ACCOUNT_DIGITS]
         host = httpx.URL(url).host
         self._routed = host == "openrouter.ai" or host.endswith(".openrouter.ai")
 

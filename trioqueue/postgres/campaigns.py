@@ -9,6 +9,7 @@ import orjson
 
 from trioqueue.domain.campaigns import Campaign, InvalidCampaign, RunFigures, RunOverview, StartedRun
 from trioqueue.domain.errors import TrioqueueError
+from trioqueue.domain.gates import SharedGate
 from trioqueue.domain.leads import Lead
 from trioqueue.domain.logs import LogLevel, LogStep
 from trioqueue.domain.states import RunStatus
@@ -16,10 +17,14 @@ from trioqueue.postgres.connection import TrioConnection
 from trioqueue.postgres.errors import translated
 from trioqueue.postgres.pool import Pool
 from trioqueue.postgres.statements import statement
+from trioqueue.postgres.store import shared_gate
 
 LISTED_RUNS: Final = 20
 """Most runs of an overview."""
 
+
+SHOWN_AFTER: Final = 300.0
+"""Seconds for which a model whose cool-down has ended is still shown, when nobody has called it since."""
 
 SKIPPED_AT_ONCE: Final = 5_000
 """Most messages of a cancelled run that one statement skips: it holds their locks until it commits."""
@@ -58,6 +63,8 @@ class Campaigns:
         if not leads:
             raise InvalidCampaign("there are no leads to write to")
         values = attrs.asdict(campaign)
+        if campaign.fallback_models is not None:
+            values["fallback_models"] = list(campaign.fallback_models)
         async with translated(), self.pool.connection() as connection, connection.transaction():
             await connection.execute(self._sql("stage_leads"))
             await self._copy(connection, leads)
@@ -147,6 +154,11 @@ class Campaigns:
         [row] = await self._fetch("run_figures", {"run_id": run_id})
         errors = tuple((error, count) for error, count in row[4] or ())
         return RunFigures(row[0] or {}, row[1], int(row[2]), row[3], errors)
+
+    async def gates(self) -> tuple[SharedGate, ...]:
+        """The models that are left alone, or were until lately and have not been called since."""
+        rows = await self._fetch("list_gates", {"account": None})
+        return tuple(gate for gate in map(shared_gate, rows) if gate.seconds > -SHOWN_AFTER)
 
     async def _fetch(self, name: str, values: dict[str, Any]) -> list[tuple[Any, ...]]:
         async with translated(), self.pool.connection() as connection:

@@ -28,6 +28,7 @@ from trioqueue.domain.facts import (
     TextGenerated,
     Verdict,
 )
+from trioqueue.domain.gates import Cause, GateNews, SharedGate
 from trioqueue.domain.logs import LogEntry, LogLevel, LogStep
 from trioqueue.domain.messages import Claim, ClaimedMessage, Incarnation, Part
 from trioqueue.domain.states import PartStatus
@@ -70,10 +71,12 @@ class PostgresStore:
         schema: The schema of the tables.
         timeout: Seconds that one call may take, the wait for a connection included. The server's own time-outs do
             not see a connection that is half open.
+        fallback_models: What stands in for the models of campaigns that name no others.
     """
 
-    def __init__(self, pool: Pool, schema: str, *, timeout: float) -> None:
+    def __init__(self, pool: Pool, schema: str, *, timeout: float, fallback_models: Sequence[str] = ()) -> None:
         self._pool = pool
+        self._fallback_models = list(fallback_models)
         self._timeout = timeout
         self._turn = UUID(int=0)
         self._claim = statement("get_and_lock_campaign_messages", schema)
@@ -84,31 +87,38 @@ class PostgresStore:
         self._leave = statement("leave", schema)
         self._rescue = statement("rescue", schema)
         self._skip_old = statement("skip_old", schema)
+        self._postpone_due = statement("postpone_due", schema)
+        self._shut_gates = statement("shut_gates", schema)
+        self._open_gates = statement("open_gates", schema)
+        self._take_probes = statement("take_probes", schema)
+        self._list_gates = statement("list_gates", schema)
         self._adopt_queued = statement("adopt_queued", schema)
         self._pause_run = statement("pause_run", schema)
         self._kinds = tuple((kind, statement(name, schema)) for kind, name in _KINDS)
 
-    async def claim(self, owner: UUID, count: int) -> Sequence[ClaimedMessage]:
+    async def claim(self, owner: UUID, count: int, avoided: Collection[str] = ()) -> Sequence[ClaimedMessage]:
         """Claim up to `count` due messages: an equal share of each run first, then what is left of any."""
         messages: list[ClaimedMessage] = []
         async with self._session() as connection:
             share: int | None = None
             while True:
                 wanted = count - len(messages)
-                claimed = await self._claim_once(connection, owner, wanted, share)
+                cursor = await connection.execute(self._claim, self._claim_values(owner, wanted, avoided, share))
+                claimed = await self._claimed(connection, owner, cursor)
                 messages += claimed
                 if not claimed or len(claimed) == wanted:
                     return messages
                 share = wanted - len(claimed)
 
-    async def _claim_once(
-        self, connection: TrioConnection, owner: UUID, count: int, share: int | None
-    ) -> list[ClaimedMessage]:
-        cursor = await connection.execute(self._claim, self._claim_values(owner, count, share))
-        return await self._claimed(connection, owner, cursor)
-
-    def _claim_values(self, owner: UUID, count: int, share: int | None) -> Row:
-        return {"owner": owner, "count": count, "share": share, "after_run": self._turn}
+    def _claim_values(self, owner: UUID, count: int, avoided: Collection[str], share: int | None = None) -> Row:
+        return {
+            "owner": owner,
+            "count": count,
+            "share": share,
+            "after_run": self._turn,
+            "avoided": list(avoided),
+            "fallback_models": self._fallback_models,
+        }
 
     async def _claimed(
         self, connection: TrioConnection, owner: UUID, cursor: AsyncCursor[TupleRow]
@@ -149,14 +159,14 @@ class PostgresStore:
             return await _verdicts(facts, told, cursors)
 
     async def commit_and_claim(
-        self, facts: Sequence[Fact], owner: UUID, count: int
+        self, facts: Sequence[Fact], owner: UUID, count: int, avoided: Collection[str] = ()
     ) -> tuple[Sequence[Verdict], Sequence[ClaimedMessage]]:
         """Write all facts and claim up to `count` due messages, an equal share of each run, in one transaction."""
         told = self._told(facts)
         async with self._session() as connection:
             async with connection.pipeline():
                 cursors = await _execute_all(connection, told)
-                cursor = await connection.execute(self._claim, self._claim_values(owner, count, None))
+                cursor = await connection.execute(self._claim, self._claim_values(owner, count, avoided))
             verdicts = await _verdicts(facts, told, cursors)
             return verdicts, await self._claimed(connection, owner, cursor)
 
@@ -191,13 +201,29 @@ class PostgresStore:
 
     async def skip_old(self, age: float) -> int:
         """Skip messages that were due more than `age` seconds ago, and return how many."""
-        total = 0
-        while True:
-            row = await self._fetch(self._skip_old, {"age": age, "limit": TAKEN_AT_ONCE})
-            skipped = int(row[0])
-            total += skipped
-            if skipped < TAKEN_AT_ONCE:
-                return total
+        return await self._until_all(self._skip_old, {"age": age, "limit": TAKEN_AT_ONCE})
+
+    async def postpone(self, waits: Mapping[str, float]) -> int:
+        """Make due messages due later whose run can use none but these models, and return how many."""
+        rows = _json([{"model": model, "seconds": seconds} for model, seconds in waits.items()])
+        values = {"rows": rows, "fallback_models": self._fallback_models, "limit": TAKEN_AT_ONCE}
+        return await self._until_all(self._postpone_due, values)
+
+    async def share_gates(self, worker: UUID, account: str, news: GateNews) -> Sequence[SharedGate]:
+        """Write the news and return all gates of the account that are shut, in one transaction and one round trip."""
+        shut = {"account": account, "rows": _json([attrs.asdict(gate) for gate in news.shut])}
+        opened = {"account": account, "worker": worker, "models": list(news.opened)}
+        probes = {"account": account, "worker": worker, "models": list(news.probes)}
+        async with self._session() as connection:
+            async with connection.pipeline():
+                if news.shut:
+                    await connection.execute(self._shut_gates, shut)
+                if news.opened:
+                    await connection.execute(self._open_gates, opened)
+                if news.probes:
+                    await connection.execute(self._take_probes, probes)
+                cursor = await connection.execute(self._list_gates, {"account": account})
+            return [shared_gate(row) for row in await cursor.fetchall()]
 
     async def adopt_queued(self) -> int:
         """Make pending what other programs wrote as `queued`, and return how many."""
@@ -220,6 +246,14 @@ class PostgresStore:
         except trio.TooSlowError:
             raise DatabaseUnavailable(f"the database did not answer within {self._timeout:g} s") from None
 
+    async def _until_all(self, sql: bytes, values: Mapping[str, object]) -> int:
+        total = 0
+        while True:
+            taken = int((await self._fetch(sql, values))[0])
+            total += taken
+            if taken < TAKEN_AT_ONCE:
+                return total
+
     async def _execute(self, sql: bytes, values: Mapping[str, object]) -> None:
         async with self._session() as connection:
             await connection.execute(sql, values)
@@ -235,6 +269,12 @@ def last_turn(after: UUID, served: Iterable[UUID]) -> UUID:
     return max(served, key=lambda run: (run <= after, run), default=after)
 
 
+def shared_gate(row: tuple[Any, ...]) -> SharedGate:
+    """A row of `list_gates`."""
+    model, seconds, cause, reason, trips, prober = row
+    return SharedGate(model, seconds, Cause(cause), reason, trips, prober)
+
+
 def _message(owner: UUID, row: tuple[Any, ...]) -> ClaimedMessage:
     return ClaimedMessage(
         claim=Claim(message_id=row[0], run_id=row[1], lead_id=row[2], owner=owner, fence=row[3]),
@@ -247,7 +287,8 @@ def _message(owner: UUID, row: tuple[Any, ...]) -> ClaimedMessage:
         instructions=row[11],
         split=row[12],
         max_parts=row[13],
-        context=row[14],
+        fallback_models=tuple(row[14]),
+        context=row[15],
     )
 
 

@@ -21,11 +21,13 @@ from trioqueue.settings.rules import (
     ADDRESS,
     DATABASE,
     KEY,
+    MODEL,
     PATH,
     REGION,
     SCHEMA,
     YES_OR_NO,
     Rule,
+    each,
     mask_database_url,
     one_of,
     plain_number,
@@ -131,6 +133,11 @@ class Settings:
         converter=_without_end_slash,
     )
     openrouter_api_key: ts.Secret[str] | None = _secret(KEY, "The key of the model service.")
+    fallback_models: tuple[str, ...] = _option(
+        (),
+        each(MODEL),
+        "Models that stand in, in this order, while a campaign's own does not answer; a campaign may name others.",
+    )
     gateway_url: str | None = _option(None, ADDRESS, "The URL of the messaging gateway that parts are posted to.")
     gateway_key: ts.Secret[str] | None = _secret(KEY, "The key of the messaging gateway.")
     gateway_idempotent: bool = _option(
@@ -140,6 +147,9 @@ class Settings:
         "Only then is a part with an unknown outcome sent again.",
     )
     concurrency: int = _option(5, whole(1, 1000), "How many messages a worker has in flight at most.")
+    adaptive_concurrency: bool = _option(
+        True, YES_OR_NO, "Whether rate limits lower, for a while, how many calls a worker makes to a model at once."
+    )
     batch_size: int = _option(15, whole(1, 500), "How many messages a one-shot run claims at most.")
     generate_timeout: float = _option(
         30.0, seconds(_MOMENT, _HOUR), "Seconds that one call to write a message may take."
@@ -242,6 +252,8 @@ class Setting:
             return None
         if isinstance(value, ts.Secret):
             return mask_database_url(value.get_secret_value()) if self.rule is DATABASE else SECRET_REPR
+        if isinstance(value, tuple):
+            return ",".join(value)
         if isinstance(value, bool):
             return str(value).lower()
         return plain_number(value) if isinstance(value, float) else str(value)

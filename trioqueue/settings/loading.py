@@ -16,7 +16,7 @@ from enum import StrEnum
 from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, get_origin
 
 import attrs
 from typed_settings.converters import TSConverter
@@ -202,13 +202,19 @@ def _nearest(name: str, known: Collection[str]) -> str:
 def _converted(given: _Given) -> object:
     setting = SETTINGS[given.name]
     try:
-        value = _converter(given.directory).structure(given.value, setting.kind)
+        value = _structured(given, setting.kind)
     except (TypeError, ValueError, ArithmeticError, RuntimeError):
         # The converter's error says no more than this, and repeats the value.
         raise SettingsError(setting.refusal(given.named, given.value)) from None
     if not setting.allows(value):
         raise SettingsError(setting.refusal(given.named, given.value))
     return value
+
+
+def _structured(given: _Given, kind: Any) -> object:
+    return (
+        _items(given.value) if get_origin(kind) is tuple else _converter(given.directory).structure(given.value, kind)
+    )
 
 
 def _converter(directory: Path) -> TSConverter:
@@ -222,6 +228,13 @@ def _converter(directory: Path) -> TSConverter:
         Path: lambda value, _: directory / Path(_only((str, Path), value)).expanduser(),
     }
     return converter
+
+
+def _items(value: Any) -> tuple[str, ...]:
+    """A list of texts, or of what stands between the commas of one."""
+    if isinstance(value, str):
+        return tuple(item for part in value.split(",") if (item := part.strip()))
+    return tuple(_only(str, item) for item in _only((list, tuple), value))
 
 
 def _only(kinds: type | tuple[type, ...], value: Any) -> Any:

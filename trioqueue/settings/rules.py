@@ -53,6 +53,14 @@ def matching(words: str, pattern: str) -> Rule:
     return Rule(words, lambda value: isinstance(value, str) and compiled.fullmatch(value) is not None)
 
 
+def each(rule: Rule) -> Rule:
+    """A list of which every item keeps a rule, none twice."""
+    return Rule(
+        f"{rule.words}, each once, with commas between",
+        lambda value: type(value) is tuple and len(set(value)) == len(value) and all(map(rule.holds, value)),
+    )
+
+
 def plain_number(value: float) -> str:
     """A finite number without the .0 of a whole one."""
     return str(int(value)) if value == int(value) else str(value)
@@ -92,6 +100,7 @@ SCHEMA: Final = matching(
 REGION: Final = Rule(
     "a region's two letters in capitals, such as BR", lambda value: isinstance(value, str) and is_region(value)
 )
+MODEL: Final = matching("names of models without spaces and commas", r"[^\s,]{1,200}")
 PATH: Final = Rule("a path", lambda value: isinstance(value, Path) and "\0" not in str(value))
 YES_OR_NO: Final = Rule("true or false", lambda value: isinstance(value, bool))
 

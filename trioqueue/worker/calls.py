@@ -1,22 +1,30 @@
-"""Calls of the model, with their in-call retries (SPEC R3 and 4.3)."""
+"""Calls of the model, with their in-call retries (SPEC R3 and 4.3) and the models that stand in for it."""
 
 import random
+from collections.abc import Sequence
 
 import attrs
 import trio
 
-from trioqueue.domain.attempts import CallAgain, CallEnd, WaitLonger, next_step
+from trioqueue.domain.attempts import AttemptFailed, CallAgain, CallEnd, WaitLonger, next_step
 from trioqueue.domain.backoff import wait_after
-from trioqueue.domain.completions import NOTHING_SPENT, CompletionRequest, RateLimited, Usage
+from trioqueue.domain.completions import NOTHING_SPENT, Completion, CompletionRequest, RateLimited, Transient, Usage
+from trioqueue.domain.gates import Cause
 from trioqueue.ports import Model
-from trioqueue.worker.cooldown import Cooldowns
+from trioqueue.worker.gates import Gates, Passage
 
 
 @attrs.define
 class Bill:
-    """What the attempts of a call have cost so far: it is owed also when the call is cancelled."""
+    """What the attempts of a call have taken so far: it is owed also when the call is cancelled.
+
+    Attributes:
+        spent: What they have cost.
+        waited: Whether they had to wait for the model, which is nobody's fault.
+    """
 
     spent: Usage = NOTHING_SPENT
+    waited: bool = False
 
 
 @attrs.frozen(eq=False)
@@ -25,39 +33,76 @@ class ModelCalls:
 
     Attributes:
         model: What is called.
-        cooldowns: Shared by all messages in flight.
+        gates: Shared by all messages in flight, and with other workers.
         chance: Where the jitter comes from.
     """
 
     model: Model
-    cooldowns: Cooldowns
+    gates: Gates
     chance: random.Random
 
-    async def call(self, request: CompletionRequest, bill: Bill, *, timeout: float) -> CallEnd:
-        """Make one call, at most three attempts, within the deadline of the surrounding scope.
+    async def call(
+        self, request: CompletionRequest, bill: Bill, *, timeout: float, stand_ins: Sequence[str] = ()
+    ) -> CallEnd:
+        """Make one call, at most three attempts a model, within the deadline of the surrounding scope.
 
         Args:
             request: What is asked.
-            bill: Where the cost of each attempt is added.
+            bill: Where what each attempt takes is added.
             timeout: Seconds for each attempt.
+            stand_ins: Models that are asked, in this order, before the message is snoozed for want of the first.
         """
+        if stand_ins:
+            waits: dict[str, float] = {}
+            for model in (request.model, *stand_ins):
+                end = await self._call_one(attrs.evolve(request, model=model), bill, timeout, patient=False)
+                if not isinstance(end, WaitLonger):
+                    return end
+                waits[model] = end.wait
+            request = attrs.evolve(request, model=min(waits, key=waits.__getitem__))
+        return await self._call_one(request, bill, timeout, patient=True)
+
+    async def _call_one(self, request: CompletionRequest, bill: Bill, timeout: float, *, patient: bool) -> CallEnd:
         attempt = 0
         enlarged = False
         while True:
             attempt += 1
-            cooling = await self.cooldowns.wait(request.model)
-            if cooling:
-                return WaitLonger(cooling, "the model is cooling down after a rate limit")
-            completion = await self.model.complete(request, timeout=timeout)
-            bill.spent += completion.usage
+            passage = await self.gates.enter(request.model, timeout=timeout, patient=patient)
+            if isinstance(passage, WaitLonger):
+                return passage
+            bill.waited |= passage.waited
             luck = self.chance.random()
-            if isinstance(completion, RateLimited):
-                self.cooldowns.begin(request.model, wait_after(attempt, completion.retry_after, luck))
+            completion = await self._complete(request, passage, attempt, luck, timeout)
+            bill.spent += completion.usage
             remaining = trio.current_effective_deadline() - trio.current_time()
             step = next_step(completion, attempt, remaining, luck, enlarged=enlarged)
             if not isinstance(step, CallAgain):
-                return step
+                return self._forgiven(step, completion, request.model, passage)
             if step.larger:
                 enlarged = True
                 request = attrs.evolve(request, max_tokens=2 * request.max_tokens)
-            await trio.sleep(step.wait)
+            if isinstance(completion, RateLimited):
+                bill.waited = True  # at the gate
+            else:
+                await trio.sleep(step.wait)
+
+    async def _complete(
+        self, request: CompletionRequest, passage: Passage, attempt: int, luck: float, timeout: float
+    ) -> Completion:
+        completion: Completion | None = None
+        wait = 0.0
+        try:
+            completion = await self.model.complete(request, timeout=timeout)
+            if isinstance(completion, RateLimited):
+                wait = wait_after(attempt, completion.retry_after, luck)
+        finally:
+            self.gates.leave(passage, completion, wait)
+        return completion
+
+    def _forgiven(self, end: CallEnd, completion: Completion, model: str, passage: Passage) -> CallEnd:
+        """The end of a call that failed while everyone's did is a wait, but for the probe's: its message may be why."""
+        if isinstance(end, AttemptFailed) and isinstance(completion, Transient) and not passage.probe:
+            wait = self.gates.shut_by_faults(model)
+            if wait > 0:
+                return WaitLonger(wait, end.reason, Cause.FAULTS)
+        return end

@@ -1,7 +1,7 @@
 """What a message's record says when the work on it stops: decided here, written by the pipeline."""
 
 from collections.abc import Sequence
-from typing import assert_never
+from typing import Final, assert_never
 
 import attrs
 
@@ -9,11 +9,14 @@ from trioqueue.domain.attempts import AttemptFailed, WaitLonger
 from trioqueue.domain.backoff import exhausted_error, requeue_delay
 from trioqueue.domain.completions import MessageAtFault, Usage
 from trioqueue.domain.facts import Fact, Finished, Noted, Returned, WayBack
+from trioqueue.domain.gates import Cause
 from trioqueue.domain.logs import LogEntry, LogLevel, LogStep
 from trioqueue.domain.messages import ClaimedMessage
 from trioqueue.domain.states import MessageStatus
 from trioqueue.worker.tally import End
 from trioqueue.worker.work import GivenUp, PartUnknown, RunAtFault, Stop
+
+_WAITING: Final = {Cause.RATE_LIMIT: LogStep.RATE_LIMITED, Cause.FAULTS: LogStep.MODEL_UNAVAILABLE}
 
 
 @attrs.frozen
@@ -36,8 +39,8 @@ def stopped(message: ClaimedMessage, spent: Usage, stop: Stop) -> Ending:
     match stop:
         case GivenUp() | RunAtFault():
             return Ending(End.RELEASED, [_returned(message, WayBack.RELEASE, spent)])
-        case WaitLonger(wait=wait, reason=reason):
-            log = LogEntry(LogStep.RATE_LIMITED, LogLevel.WARNING, reason, {"wait_seconds": round(wait, 3)})
+        case WaitLonger(wait=wait, reason=reason, cause=cause):
+            log = LogEntry(_WAITING[cause], LogLevel.WARNING, reason, {"wait_seconds": round(wait, 3)})
             return Ending(End.SNOOZED, [_returned(message, WayBack.SNOOZE, spent, delay=wait, log=log)])
         case AttemptFailed():
             return _attempt_failed(message, spent, stop)

@@ -129,7 +129,7 @@ class Intake:
             if wanted := self.quota.reserve(count):
                 claimed: list[ClaimedMessage] = []
                 try:
-                    claimed = list(await self.store.claim(self.quota.owner, wanted))
+                    claimed = list(await self.store.claim(self.quota.owner, wanted, self.quota.avoided))
                 except StoreUnavailable as error:
                     log.warning("the intake waits for the store", error=str(error), wait=wait)
                 else:

@@ -140,7 +140,9 @@ class Ledger:
             return await self._store.commit(facts)
         successors: Sequence[ClaimedMessage] = ()
         try:
-            verdicts, successors = await self._store.commit_and_claim(facts, self._quota.owner, wanted)
+            verdicts, successors = await self._store.commit_and_claim(
+                facts, self._quota.owner, wanted, self._quota.avoided
+            )
         finally:
             self._quota.give_back(wanted - len(successors))
         for entry, successor in zip(freeing, successors, strict=False):

@@ -1,9 +1,11 @@
 """How many messages may still be claimed: asked before every claim, by the intake and by the ledger alike."""
 
 import math
+from collections.abc import Collection
 from uuid import UUID
 
 from trioqueue.worker.drain import Drain
+from trioqueue.worker.gates import Gates
 from trioqueue.worker.heartbeat import Heartbeat
 
 
@@ -14,10 +16,12 @@ class Quota:
         owner: The incarnation that claims.
         drain: Ends the claims.
         heartbeat: Knows whether the lease holds.
+        gates: Know which models are to be avoided.
     """
 
-    def __init__(self, owner: UUID, drain: Drain, heartbeat: Heartbeat) -> None:
+    def __init__(self, owner: UUID, drain: Drain, heartbeat: Heartbeat, gates: Gates) -> None:
         self.owner = owner
+        self._gates = gates
         self._drain = drain
         self._heartbeat = heartbeat
         self._left = math.inf
@@ -30,6 +34,11 @@ class Quota:
     def used_up(self) -> bool:
         """Whether no message may be claimed any more, whatever happens."""
         return self._left <= 0
+
+    @property
+    def avoided(self) -> Collection[str]:
+        """Models for which nothing is to be claimed."""
+        return self._gates.avoided()
 
     def reserve(self, count: int) -> int:
         """Take up to `count` of what is left, and return how many may be claimed now."""

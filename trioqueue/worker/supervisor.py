@@ -19,8 +19,8 @@ import trio
 from trioqueue.domain.messages import Incarnation
 from trioqueue.ports import Gateway, Model, Store, StoreUnavailable
 from trioqueue.worker.calls import ModelCalls
-from trioqueue.worker.cooldown import Cooldowns
 from trioqueue.worker.drain import Drain
+from trioqueue.worker.gates import LEAST_TIME, Gates
 from trioqueue.worker.heartbeat import Heartbeat
 from trioqueue.worker.intake import Intake, Wakeup
 from trioqueue.worker.ledger import Ledger
@@ -51,6 +51,7 @@ class WorkerSettings:
     heartbeat_interval: float
     poll_interval: float
     skip_after: float
+    adaptive_concurrency: bool
 
 
 class Worker:
@@ -85,11 +86,22 @@ class Worker:
         self._settings = settings
         self._wakeups = wakeups
         self._heartbeat = Heartbeat(store, incarnation, settings.heartbeat_interval)
-        quota = Quota(incarnation.id, self.drain, self._heartbeat)
-        self._ledger = Ledger(store, quota)
         held: set[UUID] = set()
-        self._upkeep = Upkeep(store, incarnation.id, held, gateway.idempotent, settings.skip_after, self.tally)
-        calls = ModelCalls(model, Cooldowns(), chance)
+        self._gates = Gates(
+            store,
+            incarnation.id,
+            model.account,
+            held,
+            concurrency=settings.concurrency,
+            adaptive=settings.adaptive_concurrency,
+            patience=settings.compute_timeout - settings.generate_timeout * LEAST_TIME,
+        )
+        quota = Quota(incarnation.id, self.drain, self._heartbeat, self._gates)
+        self._ledger = Ledger(store, quota)
+        self._upkeep = Upkeep(
+            store, incarnation.id, held, self._gates, gateway.idempotent, settings.skip_after, self.tally
+        )
+        calls = ModelCalls(model, self._gates, chance)
         writer = Writer(calls, self._ledger, WriterSettings(settings.generate_timeout, settings.split_timeout))
         sender = Sender(gateway, self._ledger, self.drain, self._heartbeat, settings.send_timeout)
         pipeline = Pipeline(writer, sender, self._ledger, store, self.drain, self.tally, settings.compute_timeout)
@@ -139,7 +151,7 @@ class Worker:
             await self._upkeep.run_once()
         try:
             async with trio.open_nursery() as services:
-                for service in (self._ledger.run, self._heartbeat.run, self._upkeep.run):
+                for service in (self._ledger.run, self._heartbeat.run, self._upkeep.run, self._gates.sharing.run):
                     services.start_soon(self._serve, service)
                 if self._wakeups is not None:
                     services.start_soon(self._serve, partial(self._wakeups, self.wakeup.wake))

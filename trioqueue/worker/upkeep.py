@@ -1,4 +1,8 @@
-"""What any worker does for all: rescue the messages of dead workers, skip what is too old, adopt queued messages."""
+"""What any worker does for all.
+
+It rescues the messages of dead workers, skips what is too old, adopts queued messages, and postpones those whose model
+is left alone for long.
+"""
 
 from collections.abc import Collection
 from typing import Final
@@ -9,6 +13,7 @@ import structlog
 import trio
 
 from trioqueue.ports import Store, StoreUnavailable
+from trioqueue.worker.gates import Gates
 from trioqueue.worker.tally import Tally
 
 INTERVAL: Final = 5.0
@@ -25,6 +30,7 @@ class Upkeep:
         store: Where the messages are.
         owner: The incarnation of this worker.
         held: The messages that it works on, as they are at each round.
+        gates: Know which models are left alone for long.
         idempotent: Whether the gateway takes the same part twice as one.
         skip_after: Seconds after which a due message is skipped.
         tally: Counts the skipped.
@@ -33,6 +39,7 @@ class Upkeep:
     store: Store
     owner: UUID
     held: Collection[UUID]
+    gates: Gates
     idempotent: bool
     skip_after: float
     tally: Tally
@@ -47,6 +54,8 @@ class Upkeep:
         if rescued.released or rescued.unconfirmed:
             log.warning("rescued messages that nobody worked on", **attrs.asdict(rescued))
         await self.store.adopt_queued()
+        if waits := self.gates.long_waits():
+            await self.store.postpone(waits)
         skipped = await self.store.skip_old(self.skip_after)
         self.tally.skipped += skipped
         if skipped:

@@ -105,9 +105,11 @@ class Writer:
     async def _call(self, work: Work, request: CompletionRequest, timeout: float) -> tuple[CallEnd, Usage]:
         bill = Bill()
         try:
-            return await self.calls.call(request, bill, timeout=timeout), bill.spent
+            stand_ins = work.message.fallback_models
+            return await self.calls.call(request, bill, timeout=timeout, stand_ins=stand_ins), bill.spent
         finally:
             work.spent += bill.spent
+            work.waited |= bill.waited
 
 
 def split_without_model(work: Work, text: str) -> None:

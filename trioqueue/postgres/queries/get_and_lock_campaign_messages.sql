@@ -2,8 +2,9 @@
 --
 -- One short probe a running run, each with its own limit: the cost grows with what is claimed, not with the backlog.
 -- Runs take turns in the order of their ids from the one after %(after_run)s, and each gives its share at most (an
--- equal one when %(share)s is null), so a run with a million messages does not starve one with ten. 'pending' stands here literally because a bound value
--- cannot prove the partial index in a generic plan; `materialized` keeps the limit from being executed twice.
+-- equal one when %(share)s is null), so a run with a million messages does not starve one with ten. A run of which all
+-- models are avoided gives nothing. 'pending' stands here literally because a bound value cannot prove the partial
+-- index in a generic plan; `materialized` keeps the limit from being executed twice.
 -- moves campaign_messages: pending -> generating
 with running as (
   (select r.id from {schema}.campaign_runs r where r.status = 'running' and r.id > %(after_run)s order by r.id)
@@ -23,6 +24,12 @@ with running as (
     limit coalesce(%(share)s::integer, (select e.size from equal_share e))
     for update of m skip locked
   ) m
+  where cardinality(%(avoided)s::text[]) = 0 or not exists (
+    select from {schema}.campaign_runs a
+    join {schema}.campaign_configs g on g.id = a.config_id
+    where a.id = r.id
+      and array_append(coalesce(g.fallback_models, %(fallback_models)s::text[]), g.ai_model) <@ %(avoided)s::text[]
+  )
   limit %(count)s
 ), claimed as (
   update {schema}.campaign_messages m
@@ -38,6 +45,7 @@ with running as (
 select c.id, c.run_id, c.lead_id, c.claim_fence, c.conversation_id, c.retry_count, c.generated_message,
   coalesce(c.ai_tokens_used, 0), coalesce(c.cost_usd, 0), coalesce(c.send_time_ms, 0),
   g.ai_model, g.ai_instructions, g.split_messages, g.max_split_parts,
+  coalesce(g.fallback_models, %(fallback_models)s::text[]),
   l.context
 from claimed c
 join {schema}.campaign_runs r on r.id = c.run_id

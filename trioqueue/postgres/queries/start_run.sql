@@ -1,8 +1,8 @@
 -- Makes the campaign and its run, with as many leads as are staged.
 with config as (
   insert into {schema}.campaign_configs
-    (workspace_id, name, ai_model, ai_instructions, split_messages, max_split_parts)
-  values (%(workspace_id)s, %(name)s, %(model)s, %(instructions)s, %(split)s, %(max_parts)s)
+    (workspace_id, name, ai_model, ai_instructions, split_messages, max_split_parts, fallback_models)
+  values (%(workspace_id)s, %(name)s, %(model)s, %(instructions)s, %(split)s, %(max_parts)s, %(fallback_models)s)
   returning id
 ), run as (
   insert into {schema}.campaign_runs (config_id, leads_total)
