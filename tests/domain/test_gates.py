@@ -16,7 +16,7 @@ from trioqueue.domain.completions import (
     Truncated,
     Usable,
 )
-from trioqueue.domain.gates import FAULTS_TO_SHUT, FIRST_SHUT, LONGEST_SHUT, OPEN, Cause, Gate
+from trioqueue.domain.gates import FAULTS_TO_SHUT, FIRST_SHUT, LEAST_ROW, LONGEST_SHUT, OPEN, Cause, Gate
 
 ANSWERS: list[Completion] = [
     Usable("text", "model"),
@@ -31,11 +31,12 @@ ANSWERS: list[Completion] = [
 FAULT = Transient("503")
 
 
-def after_faults(count: int, gate: Gate = OPEN, now: float = 0.0) -> Gate:
-    """The gate after so many faults of the service in a row."""
-    for _ in range(count):
-        gate = gate.after(FAULT, now, 0.0, probe=False)
-    return gate
+def after_faults(count: int, lasting: float = LEAST_ROW) -> Gate:
+    """The gate after so many faults of the service in a row, of which the last came after all the others."""
+    gate = OPEN
+    for _ in range(count - 1):
+        gate = gate.after(FAULT, -lasting, 0.0, probe=False)
+    return gate.after(FAULT, 0.0, 0.0, probe=False)
 
 
 def test_a_rate_limit_shuts_for_its_wait() -> None:
@@ -59,8 +60,12 @@ def test_rate_limits_only_ever_lengthen(limits: list[tuple[float, float]]) -> No
 
 
 def test_faults_in_a_row_shut_it() -> None:
-    """The tenth fault of the service in a row shuts the gate for 5 seconds; any other answer begins the row again."""
+    """Ten faults of the service in a row shut the gate for 5 seconds; any other answer begins the row again.
+
+    However many come within two seconds, the calls are made once more.
+    """
     assert after_faults(FAULTS_TO_SHUT - 1).is_open
+    assert after_faults(1000, LEAST_ROW - 0.1).is_open
     assert after_faults(FAULTS_TO_SHUT) == Gate(FIRST_SHUT, Cause.FAULTS, "503", trips=1)
     for answer in ANSWERS:
         mended = after_faults(FAULTS_TO_SHUT - 1).after(answer, 0.0, 0.0, probe=False)
@@ -102,6 +107,13 @@ def test_a_probe_that_is_limited_shuts_it_again() -> None:
     assert gate == Gate(8.0, Cause.RATE_LIMIT, "still")
 
 
+def test_a_probe_that_fails_otherwise_ends_a_cool_down() -> None:
+    """A fault of the service in answer to the probe after a rate limit is a fault like any other."""
+    gate = Gate(5.0, reason="429").after(FAULT, 6.0, 0.0, probe=True)
+
+    assert gate == Gate(faults=1, faults_since=6.0)
+
+
 class GateMachine(RuleBasedStateMachine):
     """The gate against a plain account of when it may be open, under a clock that only rules move."""
 
@@ -109,7 +121,7 @@ class GateMachine(RuleBasedStateMachine):
         super().__init__()
         self.gate = OPEN
         self.now = 0.0
-        self.row = 0
+        self.row: list[float] = []
         self.opens_by_probe_at: float | None = None
 
     @rule(seconds=st.floats(0.0, 70.0))
@@ -119,7 +131,7 @@ class GateMachine(RuleBasedStateMachine):
     @rule(wait=st.floats(0.0, 100.0))
     def a_call_is_limited(self, wait: float) -> None:
         self.opens_by_probe_at = max(self.opens_by_probe_at or 0.0, self.now + wait)
-        self.row = 0
+        self.row = []
         self.gate = self.gate.after(RateLimited("429"), self.now, wait, probe=False)
 
     @precondition(lambda self: self.gate.is_open)
@@ -127,37 +139,40 @@ class GateMachine(RuleBasedStateMachine):
     def calls_fail(self, count: int) -> None:
         for _ in range(count):
             if self.opens_by_probe_at is None:
-                self.row += 1
-                if self.row == FAULTS_TO_SHUT:
+                self.row.append(self.now)
+                if len(self.row) >= FAULTS_TO_SHUT and self.now - self.row[0] >= LEAST_ROW:
                     self.opens_by_probe_at = self.now + FIRST_SHUT
             self.gate = self.gate.after(FAULT, self.now, 0.0, probe=False)
 
     @rule(answer=st.sampled_from(ANSWERS))
     def an_earlier_call_is_answered(self, answer: Completion) -> None:
         if self.gate.is_open:
-            self.row = 0
+            self.row = []
         self.gate = self.gate.after(answer, self.now, 0.0, probe=False)
 
     @precondition(lambda self: not self.gate.is_open and self.gate.remaining(self.now) == 0)
     @rule(answer=st.sampled_from(ANSWERS))
     def a_probe_is_answered(self, answer: Completion) -> None:
-        self.opens_by_probe_at, self.row = None, 0
+        self.opens_by_probe_at, self.row = None, []
         self.gate = self.gate.after(answer, self.now, 0.0, probe=True)
 
     @precondition(lambda self: not self.gate.is_open and self.gate.remaining(self.now) == 0)
     @rule()
     def a_probe_fails(self) -> None:
-        trips = self.gate.trips
-        self.gate = self.gate.after(FAULT, self.now, 0.0, probe=True)
+        before = self.gate
+        self.gate = before.after(FAULT, self.now, 0.0, probe=True)
         self.opens_by_probe_at = self.gate.shut_until
+        self.row = [self.now]
 
-        assert self.gate.trips == trips + 1
-        assert FIRST_SHUT - 1e-6 <= self.gate.remaining(self.now) <= LONGEST_SHUT + 1e-6
+        assert self.gate.is_open == (before.cause is Cause.RATE_LIMIT)
+        if before.cause is Cause.FAULTS:
+            assert self.gate.trips == before.trips + 1
+            assert FIRST_SHUT - 1e-6 <= self.gate.remaining(self.now) <= LONGEST_SHUT + 1e-6
 
     @invariant()
     def it_stands_where_the_account_says(self) -> None:
         assert self.gate.shut_until == self.opens_by_probe_at
-        assert self.gate.faults == (self.row if self.gate.is_open else 0)
+        assert self.gate.faults == (len(self.row) if self.gate.is_open else 0)
 
 
 TestGateMachine = GateMachine.TestCase

@@ -59,6 +59,23 @@ def test_anything_else_counts_as_nothing_said(name: str, value: str):
     assert parse_retry_after({name: value}, NOW) is None
 
 
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"x-ratelimit-reset": "1785585630000"}, 30.0),
+        ({"x-ratelimit-reset": "1785585630500", "date": "Sat, 01 Aug 2026 12:00:10 GMT"}, 20.5),
+        ({"x-ratelimit-reset": "1785585630000", "retry-after": "7"}, 7.0),
+        ({"x-ratelimit-reset": "1785585570000"}, 0.0),
+        ({"x-ratelimit-reset": "30"}, None),
+        ({"x-ratelimit-reset": "1785585630"}, None),
+        ({"x-ratelimit-reset": "soon"}, None),
+    ],
+)
+def test_the_reset_of_a_limit(headers: dict[str, str], seconds: float | None):
+    """OpenRouter says when a limit of its own ends in milliseconds since 1970; Retry-After comes before it."""
+    assert parse_retry_after(headers, NOW) == seconds
+
+
 def test_nothing_said():
     """Without a header there is no wait."""
     assert parse_retry_after({}, NOW) is None

@@ -34,6 +34,14 @@ def virtual_time(test: Callable[P, Awaitable[None]]) -> Callable[P, None]:
     return run
 
 
+async def killed(after: float, victim: Callable[[], Awaitable[object]]) -> None:
+    """Run something until it is ended after virtual seconds that it does not know of."""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(victim)
+        await passes(after)
+        nursery.cancel_scope.cancel()
+
+
 async def passes(seconds: float) -> None:
     """Let virtual seconds pass; 0 is a checkpoint."""
     await trio.sleep_until(trio.current_time() + seconds)

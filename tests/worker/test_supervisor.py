@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 import trio
 
-from tests.support.clock import passes, virtual_time
+from tests.support.clock import killed, passes, virtual_time
 from tests.support.fakes import PARAGRAPHS, FakeGateway, FakeModel, FakeStore, Takes, generated
 from tests.worker.rig import DEFAULTS, LEASE, Rig, worker
 from trioqueue.domain.errors import TrioqueueError
@@ -238,8 +238,7 @@ async def test_a_dead_workers_messages_are_taken_within_its_lease() -> None:
     rig = Rig(gateway=FakeGateway(takes=4.0))
     being_sent, being_written = rig.store.add(model="quick"), rig.store.add(model="slow")
     rig.model.by_model["slow"] = deque([Takes(20.0, generated())])
-    with trio.move_on_after(6.0):
-        await worker(rig).run()
+    await killed(6.0, worker(rig).run)
     rig.store.workers[rig.incarnation.id] = (6.0, LEASE)  # killed, it had not struck itself off
     heir = worker(Rig(store=rig.store))
     async with trio.open_nursery() as nursery:

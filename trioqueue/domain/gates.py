@@ -16,7 +16,11 @@ from trioqueue.domain.completions import Completion, RateLimited, Transient
 
 FAULTS_TO_SHUT: Final = 10
 """Faults of the service in a row, over all messages of a worker, that shut the gate. Three attempts of three messages
-may fail by bad luck; Polly and resilience4j have 10 as their smallest sample."""
+may fail by bad luck."""
+
+LEAST_ROW: Final = 2.0
+"""Seconds that such a row must last: a connection that is reset once fails any number of calls, and they succeed when
+they are made again. No third attempt begins earlier (backoff.py)."""
 
 FIRST_SHUT: Final = 5.0
 """Seconds that faults shut the gate for the first time; each failed probe doubles them."""
@@ -42,6 +46,7 @@ class Gate:
         reason: The answer that shut it.
         trips: How often faults have shut it since it was last open.
         faults: Faults of the service in a row while it is open.
+        faults_since: When the first of them came.
     """
 
     shut_until: float | None = None
@@ -49,6 +54,7 @@ class Gate:
     reason: str = ""
     trips: int = 0
     faults: int = 0
+    faults_since: float = 0.0
 
     @property
     def is_open(self) -> bool:
@@ -72,15 +78,21 @@ class Gate:
         match completion:
             case RateLimited(reason=reason):
                 return Gate(max(self.shut_until or now, now + wait), Cause.RATE_LIMIT, reason)
-            case Transient(reason=reason) if probe:
+            case Transient(reason=reason) if probe and self.cause is Cause.FAULTS:
                 return _shut_by_faults(self, reason, now)
-            case Transient(reason=reason) if self.is_open:
-                counted = attrs.evolve(self, faults=self.faults + 1)
-                return _shut_by_faults(counted, reason, now) if counted.faults >= FAULTS_TO_SHUT else counted
+            case Transient(reason=reason) if probe or self.is_open:
+                return self._counted(reason, now)
             case Transient():
                 return self
             case _:
                 return OPEN if probe or self.is_open else self
+
+    def _counted(self, reason: str, now: float) -> "Gate":
+        # A probe that fails otherwise shows that the limit is over.
+        since = self.faults_since if self.faults else now
+        counted = Gate(faults=self.faults + 1, faults_since=since)
+        persistent = counted.faults >= FAULTS_TO_SHUT and now - since >= LEAST_ROW
+        return _shut_by_faults(counted, reason, now) if persistent else counted
 
 
 def _shut_by_faults(gate: Gate, reason: str, now: float) -> Gate:

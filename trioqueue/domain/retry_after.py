@@ -1,7 +1,8 @@
 """When a service says to come back: `retry-after-ms`, or Retry-After in seconds or as a date (RFC 9110, 10.2.3).
 
-The order and the forms are those that OpenAI's client reads. Anything else counts as nothing said, so that the
-caller's own back-off holds.
+The order and the forms are those that OpenAI's client reads; after them comes X-RateLimit-Reset, which OpenRouter sends
+with limits of its own, in milliseconds since 1970. Anything else counts as nothing said, so that the caller's own
+back-off holds.
 """
 
 import math
@@ -13,6 +14,8 @@ from typing import Final
 
 LONGEST: Final = 86_400.0
 """Seconds. Daily limits, the longest that services have, end within a day; a slip of units asks for no longer."""
+
+_MILLISECONDS_OF_2001: Final = 1e12
 
 _NUMBER: Final = re.compile(r"\d+(?:\.\d*)?|\.\d+", re.ASCII)
 
@@ -31,7 +34,8 @@ def parse_retry_after(headers: Mapping[str, str], now: datetime) -> float | None
     text = headers.get("retry-after", "")
     seconds = _number(text)
     if seconds is None:
-        seconds = _until(text, _date(headers.get("date", "")) or now)
+        now = _date(headers.get("date", "")) or now
+        seconds = _until(text, now) if text else _until_reset(headers.get("x-ratelimit-reset", ""), now)
     return None if seconds is None else min(max(seconds, 0.0), LONGEST)
 
 
@@ -46,6 +50,12 @@ def _number(text: str) -> float | None:
 def _until(text: str, now: datetime) -> float | None:
     date = _date(text)
     return None if date is None else (date - now).total_seconds()
+
+
+def _until_reset(text: str, now: datetime) -> float | None:
+    reset = _number(text)
+    # Others write seconds here, of the clock or to wait; a number of another kind counts as nothing said.
+    return None if reset is None or reset < _MILLISECONDS_OF_2001 else reset / 1000 - now.timestamp()
 
 
 def _date(text: str) -> datetime | None:

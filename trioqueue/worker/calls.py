@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Sequence
+from typing import Final
 
 import attrs
 import trio
@@ -11,7 +12,10 @@ from trioqueue.domain.backoff import wait_after
 from trioqueue.domain.completions import NOTHING_SPENT, Completion, CompletionRequest, RateLimited, Transient, Usage
 from trioqueue.domain.gates import Cause
 from trioqueue.ports import Model
-from trioqueue.worker.gates import Gates, Passage
+from trioqueue.worker.gates import BRIEFLY, Gates, Passage
+
+IN_TIME: Final = 0.05
+"""Seconds before the deadline of its message at which a call gives up by itself, so that it is known to have failed."""
 
 
 @attrs.define
@@ -72,12 +76,11 @@ class ModelCalls:
                 return passage
             bill.waited |= passage.waited
             luck = self.chance.random()
-            completion = await self._complete(request, passage, attempt, luck, timeout)
+            completion = await self._complete(request, passage, attempt, luck, min(timeout, _left() - IN_TIME))
             bill.spent += completion.usage
-            remaining = trio.current_effective_deadline() - trio.current_time()
-            step = next_step(completion, attempt, remaining, luck, enlarged=enlarged)
+            step = next_step(completion, attempt, _left(), luck, enlarged=enlarged)
             if not isinstance(step, CallAgain):
-                return self._forgiven(step, completion, request.model, passage)
+                return self._forgiven(step, completion, request.model, passage, bill)
             if step.larger:
                 enlarged = True
                 request = attrs.evolve(request, max_tokens=2 * request.max_tokens)
@@ -99,10 +102,22 @@ class ModelCalls:
             self.gates.leave(passage, completion, wait)
         return completion
 
-    def _forgiven(self, end: CallEnd, completion: Completion, model: str, passage: Passage) -> CallEnd:
-        """The end of a call that failed while everyone's did is a wait, but for the probe's: its message may be why."""
-        if isinstance(end, AttemptFailed) and isinstance(completion, Transient) and not passage.probe:
-            wait = self.gates.shut_by_faults(model)
-            if wait > 0:
-                return WaitLonger(wait, end.reason, Cause.FAULTS)
+    def _forgiven(self, end: CallEnd, completion: Completion, model: str, passage: Passage, bill: Bill) -> CallEnd:
+        """The end of a call that failed through no fault of its message is a wait.
+
+        So it is when everyone's calls fail, but for the probe's, whose message may be why; and when waiting for the
+        model has left the call too little time.
+        """
+        if not isinstance(end, AttemptFailed) or not isinstance(completion, Transient):
+            return end
+        wait = self.gates.shut_by_faults(model)
+        if wait > 0 and not passage.probe:
+            return WaitLonger(wait, end.reason, Cause.FAULTS)
+        if end.timed_out and bill.waited:
+            return WaitLonger(BRIEFLY, "waiting for the model has left too little time to write")
         return end
+
+
+def _left() -> float:
+    """Seconds until the deadline of the surrounding scope."""
+    return trio.current_effective_deadline() - trio.current_time()

@@ -11,7 +11,7 @@ import attrs
 import structlog
 import trio
 
-from trioqueue.domain.attempts import AttemptFailed, WaitLonger
+from trioqueue.domain.attempts import AttemptFailed
 from trioqueue.domain.completions import MessageAtFault
 from trioqueue.domain.facts import Fact, PartsPlanned, SendSettled, Verdict
 from trioqueue.domain.logs import LogEntry, LogLevel, LogStep
@@ -21,7 +21,6 @@ from trioqueue.ports import Store, StoreUnavailable
 from trioqueue.worker import ends
 from trioqueue.worker.drain import Drain
 from trioqueue.worker.ends import Ending
-from trioqueue.worker.gates import BRIEFLY
 from trioqueue.worker.ledger import Ledger
 from trioqueue.worker.reconnect import reconnect_waits
 from trioqueue.worker.sender import Sender
@@ -100,8 +99,6 @@ class Pipeline:
             return stop
         if self.drain.begun:
             return GivenUp()
-        if work.text is None and work.waited:
-            return WaitLonger(BRIEFLY, "waiting for the model took the time to write")
         if work.text is None:
             return AttemptFailed(f"not written within {self.compute_timeout:g} s", timed_out=True)
         split_without_model(work, work.text)

@@ -58,7 +58,6 @@ class Work:
         text: Its text, once there is one.
         bodies: The texts of its parts, once it is split.
         spent: All that was spent on it so far.
-        waited: Whether it had to wait for the model, which is nobody's fault.
         send_time_ms: Milliseconds that the gateway took for it so far.
         parts_sent: Parts that were sent by this work.
         split: How it was split by this work; None when it was not.
@@ -69,7 +68,6 @@ class Work:
     text: str | None = attrs.field(init=False)
     bodies: tuple[str, ...] = attrs.field(init=False)
     spent: Usage = attrs.field(init=False)
-    waited: bool = attrs.field(init=False, default=False)
     send_time_ms: int = attrs.field(init=False)
     parts_sent: int = 0
     split: SplitDone | None = None

@@ -109,7 +109,6 @@ class Writer:
             return await self.calls.call(request, bill, timeout=timeout, stand_ins=stand_ins), bill.spent
         finally:
             work.spent += bill.spent
-            work.waited |= bill.waited
 
 
 def split_without_model(work: Work, text: str) -> None:
