@@ -7,7 +7,9 @@ from uuid import UUID, uuid4
 
 import attrs
 import pytest
+import trio
 
+from tests.support.backends import SOMEBODY_WAITS, until
 from tests.support.database import SCHEMA, fetch, fetch_value, incarnation, start_run
 from trioqueue.domain.completions import Usage
 from trioqueue.domain.facts import (
@@ -26,6 +28,7 @@ from trioqueue.domain.logs import LogEntry, LogLevel, LogStep
 from trioqueue.domain.messages import Claim, ClaimedMessage, Incarnation, Part
 from trioqueue.domain.states import MessageStatus, PartStatus
 from trioqueue.ports import Rescued
+from trioqueue.postgres.connect import connect
 from trioqueue.postgres.errors import DatabaseError
 from trioqueue.postgres.pool import Pool
 from trioqueue.postgres.store import PostgresStore, last_turn
@@ -479,3 +482,30 @@ async def test_a_paused_run_says_why(pool: Pool, store: PostgresStore) -> None:
     assert await fetch(pool, "select status, error_message from campaign_runs") == [("paused", "no credits")]
     logged = await fetch(pool, "select level, message from campaign_logs where step_name = 'CREDITOS_INSUFICIENTES'")
     assert logged == [("error", "no credits")]
+
+
+async def test_runs_are_locked_in_one_order_whatever_ends_in_them(
+    pool: Pool, store: PostgresStore, migrated_url: str
+) -> None:
+    """Two workers that finish and return messages of the same two runs do not wait for each other in a circle."""
+    first, second = sorted([(await start_run(pool, 1)).run_id, (await start_run(pool, 1, first=1)).run_id])
+    claims = {message.claim.run_id: message.claim for message in await claimed(store, incarnation(), 2)}
+    ends: list[Fact] = [
+        Finished(claims[second], MessageStatus.FAILED, "no"),
+        Returned(claims[first], WayBack.RELEASE, None, 0, None, SPENT),
+    ]
+    lock = "select from campaign_runs where id = %s for no key update"
+
+    async with (
+        trio.open_nursery() as nursery,
+        await connect(migrated_url) as observer,
+        await connect(migrated_url) as other,
+        other.transaction(),
+    ):
+        await other.execute(f"set local search_path to {SCHEMA}".encode())
+        await other.execute(lock, [first])
+        nursery.start_soon(store.commit, ends)
+        await until(observer, SOMEBODY_WAITS)
+        await other.execute(f"{lock} nowait".encode(), [second])
+
+    assert await fetch(pool, "select status from campaign_messages order by status") == [("failed",), ("pending",)]

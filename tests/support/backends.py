@@ -15,6 +15,11 @@ from trioqueue.postgres.connection import TrioConnection
 PATIENCE = 10.0
 """Seconds after which a test gives up; far longer than anything takes on a busy machine."""
 
+SOMEBODY_WAITS = """
+select exists (select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock')
+"""
+"""Whether any backend of the observer's database waits for a lock."""
+
 
 async def value(connection: TrioConnection, query: str, *params: object) -> Any:
     """The first column of the first row of a query."""

@@ -44,11 +44,13 @@ done within the statement's time-out however many there are."""
 
 Row: TypeAlias = dict[str, Any]
 
-_KINDS: Final[tuple[tuple[type[Fact], str], ...]] = (
+_STEPS: Final[tuple[tuple[type[Fact], str], ...]] = (
     (TextGenerated, "store_texts"),
     (PartsPlanned, "plan_parts"),
     (SendSettled, "settle_parts"),
     (SendIntended, "intend_parts"),
+)
+_ENDS: Final[tuple[tuple[type[Fact], str], ...]] = (
     (Finished, "finish_messages"),
     (Returned, "return_messages"),
 )
@@ -94,7 +96,9 @@ class PostgresStore:
         self._list_gates = statement("list_gates", schema)
         self._adopt_queued = statement("adopt_queued", schema)
         self._pause_run = statement("pause_run", schema)
-        self._kinds = tuple((kind, statement(name, schema)) for kind, name in _KINDS)
+        self._lock_runs = statement("lock_runs", schema)
+        self._steps = tuple((kind, statement(name, schema)) for kind, name in _STEPS)
+        self._ends = tuple((kind, statement(name, schema)) for kind, name in _ENDS)
 
     async def claim(self, owner: UUID, count: int, avoided: Collection[str] = ()) -> Sequence[ClaimedMessage]:
         """Claim up to `count` due messages: an equal share of each run first, then what is left of any."""
@@ -171,11 +175,12 @@ class PostgresStore:
             return verdicts, await self._claimed(connection, owner, cursor)
 
     def _told(self, facts: Sequence[Fact]) -> list[_Told]:
-        told = [
-            _Told(sql, _json([_row(facts[place]) for place in places]), places)
-            for kind, sql in self._kinds
-            if (places := [place for place, fact in enumerate(facts) if isinstance(fact, kind)])
-        ]
+        ends = _of_kinds(self._ends, facts)
+        if len(ends) > 1:
+            # Each of the two statements locks its runs in order, but not those of the other.
+            runs = {fact.claim.run_id for fact in facts if isinstance(fact, Finished | Returned)}
+            ends.insert(0, _Told(self._lock_runs, _json([{"run_id": run} for run in runs])))
+        told = _of_kinds(self._steps, facts) + ends
         if logs := [_log_row(fact.claim, fact.log) for fact in facts if fact.log is not None]:
             told.append(_Told(self._write_logs, _json(logs)))
         return told
@@ -290,6 +295,14 @@ def _message(owner: UUID, row: tuple[Any, ...]) -> ClaimedMessage:
         fallback_models=tuple(row[14]),
         context=row[15],
     )
+
+
+def _of_kinds(kinds: Iterable[tuple[type[Fact], bytes]], facts: Sequence[Fact]) -> list[_Told]:
+    return [
+        _Told(sql, _json([_row(facts[place]) for place in places]), places)
+        for kind, sql in kinds
+        if (places := [place for place, fact in enumerate(facts) if isinstance(fact, kind)])
+    ]
 
 
 async def _execute_all(connection: TrioConnection, told: Iterable[_Told]) -> list[AsyncCursor[TupleRow]]:
