@@ -5,10 +5,12 @@ from uuid import uuid4
 import pytest
 import trio
 
-from tests.support.database import SCHEMA, fetch, fetch_value, incarnation, some_leads, start_run
+from tests.support.backends import SOMEBODY_WAITS, until
+from tests.support.database import CAMPAIGN, SCHEMA, fetch, fetch_value, incarnation, some_leads, start_run
 from trioqueue.domain.facts import Returned, Verdict, WayBack
 from trioqueue.domain.states import RunStatus
 from trioqueue.postgres.campaigns import Campaigns, RunNotThere
+from trioqueue.postgres.connect import connect
 from trioqueue.postgres.pool import Pool
 from trioqueue.postgres.store import PostgresStore
 
@@ -152,3 +154,28 @@ async def test_runs_in_the_wrong_state_are_left_alone(pool: Pool, campaigns: Cam
     await fetch(pool, "update campaign_runs set status = 'completed', completed_at = now(), paused_at = null")
     with pytest.raises(RunNotThere, match="is completed"):
         await campaigns.cancel(run.run_id)
+
+
+@pytest.mark.parametrize("table", ["leads", "conversations"])
+async def test_imports_take_the_same_people_in_one_order(
+    pool: Pool, campaigns: Campaigns, migrated_url: str, table: str
+) -> None:
+    """Two imports of the same people, each in its own order, wait for each other and not in a circle."""
+    await start_run(pool, 2)
+    first, second = some_leads(2)
+    phone = "phone_normalized" if table == "leads" else "contact_phone"
+    lock = f"select from {table} where {phone} = %s for update"
+
+    async with (
+        trio.open_nursery() as nursery,
+        await connect(migrated_url) as observer,
+        await connect(migrated_url) as other,
+        other.transaction(),
+    ):
+        await other.execute(f"set local search_path to {SCHEMA}".encode())
+        await other.execute(lock.encode(), [first.phone])
+        nursery.start_soon(campaigns.start, CAMPAIGN, [second, first])
+        await until(observer, SOMEBODY_WAITS)
+        await other.execute(f"{lock} nowait".encode(), [second.phone])
+
+    assert await fetch_value(pool, "select count(*) from campaign_messages") == 4

@@ -11,6 +11,7 @@ with homeless as (
   select distinct on (h.workspace_id, h.phone) h.workspace_id, h.lead_id, h.phone, h.run_id
   from homeless h
   where h.phone is not null
+  order by h.workspace_id, h.phone
   on conflict (workspace_id, contact_phone) do update set campaign_run_id = excluded.campaign_run_id
   returning id, workspace_id, contact_phone
 )
