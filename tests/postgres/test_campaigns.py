@@ -1,5 +1,6 @@
 """Runs as people start, pause, resume and cancel them."""
 
+from functools import partial
 from uuid import uuid4
 
 import pytest
@@ -179,3 +180,26 @@ async def test_imports_take_the_same_people_in_one_order(
         await other.execute(f"{lock} nowait".encode(), [second.phone])
 
     assert await fetch_value(pool, "select count(*) from campaign_messages") == 4
+
+
+async def test_an_import_may_take_longer_than_a_statement(pool: Pool, migrated_url: str) -> None:
+    """A large file is one statement to the server; the limit of statements does not cut it."""
+    await start_run(pool, 1)
+    overdue = """
+        select exists (select from pg_stat_activity
+                       where datname = current_database() and wait_event_type = 'Lock'
+                         and clock_timestamp() - query_start > interval '0.5 s')
+    """
+
+    async with (
+        Pool(partial(connect, migrated_url, statement_timeout=0.3), size=1) as limited,
+        trio.open_nursery() as nursery,
+        await connect(migrated_url) as observer,
+        await connect(migrated_url) as other,
+        other.transaction(),
+    ):
+        await other.execute(f"select from {SCHEMA}.leads for update".encode())
+        nursery.start_soon(Campaigns(limited, SCHEMA).start, CAMPAIGN, some_leads(1))
+        await until(observer, overdue)
+
+    assert await fetch_value(pool, "select count(*) from campaign_messages") == 2

@@ -66,6 +66,8 @@ class Campaigns:
         if campaign.fallback_models is not None:
             values["fallback_models"] = list(campaign.fallback_models)
         async with translated(), self.pool.connection() as connection, connection.transaction():
+            # The copy of a large file is one statement, which takes as long as it takes.
+            await connection.execute("set local statement_timeout = 0")
             await connection.execute(self._sql("stage_leads"))
             await self._copy(connection, leads)
             await connection.execute(self._sql("merge_leads"), values)
