@@ -131,8 +131,34 @@ async def test_a_file_that_is_no_use(command: Command, leads_file: WriteLeads, t
     assert [outcome.code for outcome in (missing, not_text, headless, empty)] == [2, 2, 2, 2]
     assert missing.err == "trioqueue: nowhere.csv cannot be read: No such file or directory\n"
     assert "latin.txt is not UTF-8" in not_text.err
-    assert "primary_phone" in headless.err
-    assert "no leads" in empty.err
+    assert "leads.csv: the header has no column primary_phone" in headless.err
+    assert "leads.csv: there are no leads" in empty.err
+
+
+async def test_texts_that_cannot_be_stored(command: Command, leads_file: WriteLeads, pool: Pool) -> None:
+    """A text with a NUL or with half a character is a usage error that says which, and nothing is stored."""
+    leads = leads_file("Ana,11987654321,Rio")
+    nul = leads.with_name("nul.txt")
+    nul.write_bytes(b"Escreva\0com gentileza.")
+    common = ("campaign", "start", "--leads", leads)
+    binary = await command(*common, "--name", "n", "--model", "m", "--instructions", nul)
+    broken = await command(*common, "--name", "\udcff", "--model", "m", "--instructions", leads)
+
+    assert (binary.code, broken.code) == (2, 2)
+    assert binary.err == "trioqueue: the campaign's instructions has a NUL character at place 8\n"
+    assert broken.err == "trioqueue: the campaign's name is not UTF-8\n"
+    assert await fetch(pool, "select count(*) from leads union all select count(*) from campaign_runs") == [(0,), (0,)]
+
+
+async def test_a_name_from_a_locale_that_is_not_utf8(command: Command, leads_file: WriteLeads, pool: Pool) -> None:
+    """What was typed in UTF-8 is stored as it was typed, also in the C locale of a cron job."""
+    locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    leads = leads_file("Ana,11987654321,Rio")
+    names = ("--name", "Ação", "--model", "m", "--leads", leads, "--instructions", leads)
+    outcome = await command("campaign", "start", *names, **locale)
+
+    assert outcome.code == 0
+    assert await fetch(pool, "select name from campaign_configs") == [("Ação",)]
 
 
 async def test_the_deadline_is_an_exit_code(migrated_url: str, command: Command, pool: Pool) -> None:

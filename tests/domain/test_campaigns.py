@@ -33,6 +33,14 @@ def test_an_empty_text_is_refused(field: str, text: str) -> None:
         campaign(**{field: text})
 
 
+@pytest.mark.parametrize("field", ["name", "model", "instructions"])
+@pytest.mark.parametrize(("text", "reason"), [("a\0b", "NUL character at place 2"), ("a\udcff", "is not UTF-8")])
+def test_what_cannot_be_stored_is_refused(field: str, text: str, reason: str) -> None:
+    """A text that PostgreSQL cannot store is refused before anything is stored, and the error names the field."""
+    with pytest.raises(InvalidCampaign, match=f"{field} .*{reason}"):
+        campaign(**{field: text})
+
+
 @given(st.integers(-2, 8) | st.integers())
 def test_one_to_five_parts(max_parts: int) -> None:
     """One to five parts are taken; anything else is refused, and the error names it."""

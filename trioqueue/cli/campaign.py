@@ -1,5 +1,6 @@
 """`trioqueue campaign start`."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Final
 from uuid import UUID
@@ -13,6 +14,7 @@ from trioqueue.cli.app import UsageError
 from trioqueue.cli.output import say, say_json, warn
 from trioqueue.cli.prepare import prepare
 from trioqueue.domain.campaigns import Campaign
+from trioqueue.domain.leads import LeadsFileError
 from trioqueue.domain.leads_csv import LeadsFile, read_leads
 
 DEFAULT_WORKSPACE: Final = UUID(int=0)
@@ -43,8 +45,9 @@ async def start(
 ) -> None:
     """Import leads and start a run that writes to each of them, now."""
     settings = prepare(default_region=default_region)
-    stand_ins = None if fallback_model is None else tuple(fallback_model)
-    campaign = Campaign(workspace, name, model, _read_text(instructions), split, max_parts, stand_ins)
+    stand_ins = None if fallback_model is None else tuple(map(_utf8, fallback_model))
+    texts = _utf8(name), _utf8(model), _read_text(instructions)
+    campaign = Campaign(workspace, *texts, split, max_parts, stand_ins)
     file = await trio.to_thread.run_sync(_read_leads, leads, settings.default_region)
     _report(file, leads)
     if file.errors and not skip_bad_rows:
@@ -52,6 +55,8 @@ async def start(
             f"{leads}: {len(file.errors)} bad rows; nothing was imported. "
             "Mend them, or import the others with --skip-bad-rows"
         )
+    if not file.leads:
+        raise UsageError(f"{leads}: there are no leads to write to")
     async with open_database(settings) as database:
         await database.check()
         run = await database.campaigns.start(campaign, file.leads)
@@ -59,6 +64,14 @@ async def start(
         say_json(attrs.asdict(run) | {"bad_rows": len(file.errors), "duplicate_rows": len(file.duplicates)})
     else:
         say(f"run {run.run_id}: {run.messages} messages are due now; send them with `trioqueue run --drain`")
+
+
+def _utf8(argument: str) -> str:
+    """An argument as it was typed on a terminal in UTF-8, also where the locale (that of cron, say) is another."""
+    try:
+        return os.fsencode(argument).decode()
+    except UnicodeError:
+        return argument
 
 
 def _read_text(path: Path) -> str:
@@ -74,6 +87,8 @@ def _read_leads(path: Path, region: str) -> LeadsFile:
     try:
         with path.open("rb") as lines:
             return read_leads(lines, region)
+    except LeadsFileError as error:
+        raise UsageError(f"{path}: {error}") from None
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from None
 

@@ -31,7 +31,7 @@ class Campaign:
         fallback_models: Models that stand in while `model` does not answer; None for those of the worker's setting.
 
     Raises:
-        InvalidCampaign: A value is empty or out of its range.
+        InvalidCampaign: A value is empty, out of its range, or no text that can be stored.
     """
 
     workspace_id: UUID
@@ -44,12 +44,20 @@ class Campaign:
 
     def __attrs_post_init__(self) -> None:
         for field in ("name", "model", "instructions"):
-            if not getattr(self, field).strip():
-                raise InvalidCampaign(f"the campaign's {field} is empty")
-        if not all(model.strip() for model in self.fallback_models or ()):
-            raise InvalidCampaign("the name of a fallback model is empty")
+            _check_text(f"the campaign's {field}", getattr(self, field))
+        for model in self.fallback_models or ():
+            _check_text("the name of a fallback model", model)
         if not LEAST_PARTS <= self.max_parts <= MOST_PARTS:
             raise InvalidCampaign(f"max_parts is {self.max_parts}, allowed are {LEAST_PARTS} to {MOST_PARTS}")
+
+
+def _check_text(what: str, text: str) -> None:
+    if not text.strip():
+        raise InvalidCampaign(f"{what} is empty")
+    if "\0" in text:
+        raise InvalidCampaign(f"{what} has a NUL character at place {text.index(chr(0)) + 1}")
+    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+        raise InvalidCampaign(f"{what} is not UTF-8")
 
 
 @attrs.frozen
