@@ -1,11 +1,14 @@
 """What goes wrong before any work: one clear line, the right exit code, and no secret."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from tests.support.command import Command
+from tests.support.database import start_run
 from trioqueue import __version__
+from trioqueue.postgres.pool import Pool
 
 NOTHING_LISTENS = "postgresql://someone:s3cret@127.0.0.1:1/crm"
 
@@ -40,8 +43,46 @@ async def test_bad_usage(command: Command, arguments: list[str]) -> None:
     outcome = await command(*arguments)
 
     assert outcome.code == 2
-    assert outcome.err
-    assert "Traceback" not in outcome.err
+    [line] = outcome.err.splitlines()
+    assert line.startswith("trioqueue: ")
+
+
+@pytest.mark.parametrize("arguments", [["status"], ["status", "--json"], ["settings"]], ids=" ".join)
+async def test_output_that_nobody_reads(command: Command, arguments: list[str]) -> None:
+    """When the reader of a pipe has gone the command ends without a word, as others do."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "wb") as gone:  # noqa: ASYNC230, PTH123 - it is open already
+        outcome = await command.into(gone, *arguments)
+
+    assert (outcome.code, outcome.err) == (141, "")
+
+
+@pytest.mark.parametrize("arguments", [["status"], ["status", "--json"]], ids=" ".join)
+async def test_output_that_cannot_be_written(command: Command, arguments: list[str]) -> None:
+    """A full disk under standard output is one line and exit code 1."""
+    with open("/dev/full", "wb") as full:  # noqa: ASYNC230, PTH123 - a device
+        outcome = await command.into(full, *arguments)
+
+    assert outcome.code == 1
+    assert outcome.err == "trioqueue: cannot write to standard output: No space left on device\n"
+
+
+async def test_closed_streams(command: Command) -> None:
+    """A command whose standard streams were closed by its caller works all the same."""
+    outcome = await command.in_shell('"$0" status >&- && "$0" status 2>&-')
+
+    assert (outcome.code, outcome.err) == (0, "")
+    assert "no runs yet" in outcome.out
+
+
+async def test_an_encoding_that_lacks_a_character(command: Command, pool: Pool) -> None:
+    """What the encoding of standard output lacks is shown by its code, not as an error."""
+    await start_run(pool, 1, name="Ação")
+    outcome = await command("status", PYTHONIOENCODING="ascii")
+
+    assert (outcome.code, outcome.err) == (0, "")
+    assert "A\\xe7\\xe3o" in outcome.out
 
 
 @pytest.mark.parametrize(

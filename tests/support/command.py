@@ -3,9 +3,9 @@
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import attrs
 import orjson
@@ -46,16 +46,30 @@ class Command:
 
     async def __call__(self, *arguments: object, **changes: str | None) -> Outcome:
         """Run a command to its end; `changes` are environment variables."""
+        return await self._run([TRIOQUEUE, *map(str, arguments)], None, changes)
+
+    async def into(self, out: IO[bytes], *arguments: object) -> Outcome:
+        """Run a command to its end, with another standard output."""
+        return await self._run([TRIOQUEUE, *map(str, arguments)], out, {})
+
+    async def in_shell(self, script: str) -> Outcome:
+        """Run a script of the shell in which `$0` is the command."""
+        return await self._run(["sh", "-c", script, str(TRIOQUEUE)], None, {})
+
+    async def _run(
+        self, words: Sequence[str | Path], out: IO[bytes] | None, changes: Mapping[str, str | None]
+    ) -> Outcome:
+        to: dict[str, Any] = {"capture_stdout": True} if out is None else {"stdout": out}
         with trio.fail_after(PATIENCE):
             done = await trio.run_process(
-                [TRIOQUEUE, *map(str, arguments)],
+                words,
                 cwd=self.directory,
                 env=self.environment(**changes),
-                capture_stdout=True,
                 capture_stderr=True,
                 check=False,
+                **to,
             )
-        return Outcome(done.returncode, done.stdout.decode(), done.stderr.decode())
+        return Outcome(done.returncode, (done.stdout or b"").decode(), done.stderr.decode())
 
     def start(self, *arguments: object, **changes: str | None) -> "subprocess.Popen[bytes]":
         """Start a command and leave it running; the caller waits for it."""

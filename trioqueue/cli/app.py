@@ -12,6 +12,7 @@ from typing import Final
 import cyclopts
 
 from trioqueue import __version__
+from trioqueue.cli.streams import ReaderGone, forget_output, prepare_streams
 from trioqueue.domain.errors import TrioqueueError
 
 EXIT_DONE: Final = 0
@@ -51,8 +52,9 @@ app.command("trioqueue.cli.simulator:simulator", help="Run a simulated model and
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command that the arguments name, and exit with its code."""
+    prepare_streams()
     try:
-        code = app(arguments, backend="trio", result_action="return_value")
+        code = app(arguments, backend="trio", result_action="return_value", print_error=False, exit_on_error=False)
     except BaseException as error:
         code = exit_code(error)
         if code is None:
@@ -70,14 +72,17 @@ def exit_code(error: BaseException) -> int | None:
             return 128 + leaf.signal_number
     if any(isinstance(leaf, KeyboardInterrupt) for leaf in leaves):
         return 128 + signal.SIGINT
-    if not all(isinstance(leaf, TrioqueueError) for leaf in leaves):
+    if any(isinstance(leaf, ReaderGone) for leaf in leaves):
+        forget_output()
+        return 128 + signal.SIGPIPE
+    if not all(isinstance(leaf, TrioqueueError | cyclopts.CycloptsError) for leaf in leaves):
         return None
-    for leaf in leaves:
-        print(f"trioqueue: {leaf}", file=sys.stderr)  # noqa: T201 - this is the command line
+    for line in "\n".join(map(str, leaves)).splitlines():
+        print(f"trioqueue: {line}", file=sys.stderr)  # noqa: T201 - this is the command line
     return EXIT_USAGE if any(isinstance(leaf, _usage_errors()) for leaf in leaves) else EXIT_FAILED
 
 
-def _usage_errors() -> tuple[type[TrioqueueError], ...]:
+def _usage_errors() -> tuple[type[Exception], ...]:
     from trioqueue.domain.campaigns import InvalidCampaign
     from trioqueue.domain.leads import LeadsFileError
     from trioqueue.http.exchange import UnusableEndpoint
@@ -87,6 +92,7 @@ def _usage_errors() -> tuple[type[TrioqueueError], ...]:
     from trioqueue.settings import SettingsError
 
     return (
+        cyclopts.CycloptsError,
         UsageError,
         InvalidCampaign,
         InvalidConninfo,

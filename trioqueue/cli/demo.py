@@ -15,7 +15,7 @@ from rich.table import Table
 from typed_settings import Secret
 
 from trioqueue.bootstrap import Database, make_worker, open_database, open_gateway, open_model
-from trioqueue.cli.output import console, say
+from trioqueue.cli.output import say, show
 from trioqueue.cli.prepare import prepare
 from trioqueue.cli.progress import show_progress
 from trioqueue.domain.campaigns import Campaign
@@ -111,7 +111,7 @@ async def _report(database: Database, world: World, run_id: UUID, sent: int, sec
     table.add_row("faults of the model", f"{faults} (rate limits, broken answers, bad splits), all overcome")
     table.add_row("model", f"{figures.tokens_used} tokens, ${figures.cost_usd:.4f} (simulated)")
     table.add_row("time", f"{seconds:.1f} s; one message at a time would have taken {one_at_a_time:.0f} s")
-    console.print(Panel(table, title="What happened", expand=False))
+    show(Panel(table, title="What happened", expand=False))
     say("Every fact of it was in PostgreSQL, which is gone now with the demo.")
     say("Next: a campaign of your own, docs/tutorial.md.")
     return 0 if run.status is RunStatus.COMPLETED else 1
@@ -124,4 +124,4 @@ def _show_example(world: World) -> None:
         conversations.setdefault(delivery.conversation_id, []).append(delivery.text)
     if conversations:
         parts = max(conversations.values(), key=len)
-        console.print(Panel("\n\n".join(map(escape, parts)), title=f"One lead received {len(parts)} parts", width=76))
+        show(Panel("\n\n".join(map(escape, parts)), title=f"One lead received {len(parts)} parts", width=76))

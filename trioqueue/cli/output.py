@@ -1,28 +1,50 @@
-"""How commands say what came of them: lines for people, one JSON object for programs."""
+"""How commands say what came of them: lines for people, one JSON object for programs.
+
+What cannot be written raises what trioqueue/cli/streams.py says.
+"""
 
 import sys
-from typing import Final
+from typing import Final, NoReturn
 
 import orjson
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.markup import escape
+
+from trioqueue.cli.streams import ReaderGone, written
 
 LINE_OF_A_FILE: Final = 200
 """Columns where standard output is no terminal: an id that is folded is no use to a program."""
 
-console = Console(highlight=False, width=None if sys.stdout.isatty() else LINE_OF_A_FILE)
+
+class _Output(Console):
+    def on_broken_pipe(self) -> NoReturn:
+        """Raise what becomes the exit code, instead of rich's own."""
+        raise ReaderGone
+
+
+console = _Output(highlight=False, width=None if sys.stdout.isatty() else LINE_OF_A_FILE)
 """Standard output; plain text where it is no terminal."""
+
+
+def show(renderable: RenderableType) -> None:
+    """Print a table, a panel or a text."""
+    with written():
+        console.print(renderable)
 
 
 def say(text: str) -> None:
     """Print a line as it is: what stands in it may come from a lead or from a model."""
-    console.print(escape(text), soft_wrap=True)
+    with written():
+        console.print(escape(text), soft_wrap=True)
 
 
 def say_json(value: object) -> None:
     """Print one JSON object."""
-    sys.stdout.buffer.write(orjson.dumps(value, default=str, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_INDENT_2))
-    sys.stdout.flush()
+    with written():
+        sys.stdout.buffer.write(
+            orjson.dumps(value, default=str, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_INDENT_2)
+        )
+        sys.stdout.flush()
 
 
 def warn(text: str) -> None:

@@ -2,7 +2,7 @@
 
 from rich.table import Table
 
-from trioqueue.cli.output import console
+from trioqueue.cli.output import show
 from trioqueue.settings import load_settings
 
 
@@ -13,4 +13,4 @@ def settings() -> None:
         table.add_column(heading, overflow="fold")
     for setting in load_settings().shown():
         table.add_row(setting.name, setting.value if setting.value is not None else "-", setting.source)
-    console.print(table)
+    show(table)

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from trioqueue.bootstrap import Database, open_database
 from trioqueue.cli.app import UsageError
-from trioqueue.cli.output import console, say_json
+from trioqueue.cli.output import console, say_json, show
 from trioqueue.cli.prepare import prepare
 from trioqueue.domain.campaigns import RunFigures, RunOverview
 from trioqueue.domain.gates import Cause, SharedGate
@@ -41,7 +41,7 @@ async def status(
         elif watch:
             await _watch(database, run_id)
         else:
-            console.print((await _look(database, run_id))[1])
+            show((await _look(database, run_id))[1])
 
 
 async def _overview(database: Database, run_id: UUID | None) -> Sequence[RunOverview]:
