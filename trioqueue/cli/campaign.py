@@ -11,6 +11,7 @@ from cyclopts import Parameter
 
 from trioqueue.bootstrap import open_database
 from trioqueue.cli.app import UsageError
+from trioqueue.cli.numbers import WHOLE
 from trioqueue.cli.output import say, say_json, warn
 from trioqueue.cli.prepare import prepare
 from trioqueue.domain.campaigns import Campaign
@@ -35,7 +36,7 @@ async def start(
         Parameter(help="A model that stands in while the first does not answer; may be given again.", negative=""),
     ] = None,
     split: Annotated[bool, Parameter(help="Whether messages are split into short parts.")] = True,
-    max_parts: Annotated[int, Parameter(help="The most parts of a message, 1 to 5.")] = 3,
+    max_parts: Annotated[int, WHOLE, Parameter(help="The most parts of a message, 1 to 5.")] = 3,
     workspace: Annotated[UUID, Parameter(help="The workspace that campaign and leads belong to.")] = DEFAULT_WORKSPACE,
     skip_bad_rows: Annotated[
         bool, Parameter(negative="", help="Import the good rows although others are bad.")

@@ -15,6 +15,7 @@ from rich.table import Table
 from typed_settings import Secret
 
 from trioqueue.bootstrap import Database, make_worker, open_database, open_gateway, open_model
+from trioqueue.cli.numbers import WHOLE
 from trioqueue.cli.output import say, show
 from trioqueue.cli.prepare import prepare
 from trioqueue.cli.progress import show_progress
@@ -45,7 +46,7 @@ TROUBLES: Final[dict[ModelTrouble, float]] = {
 async def demo(
     *,
     concurrency: Annotated[
-        int, Parameter(help="Most messages in flight.", validator=validators.Number(gte=1, lte=1000))
+        int, WHOLE, Parameter(help="Most messages in flight.", validator=validators.Number(gte=1, lte=1000))
     ] = 10,
 ) -> int:
     """Show trioqueue at work on this machine alone: a sample campaign, a simulated model and gateway."""

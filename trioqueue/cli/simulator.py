@@ -5,10 +5,11 @@ from typing import Annotated
 import trio
 from cyclopts import Parameter
 
+from trioqueue.cli.numbers import WHOLE
 from trioqueue.cli.output import say
 from trioqueue.simulator import GatewayFault, Latency, ModelFault, WorldSettings, simulated_world
 
-Port = Annotated[int, Parameter(help="Port on the loopback address; 0 for any that is free.")]
+Port = Annotated[int, WHOLE, Parameter(help="Port on the loopback address; 0 for any that is free.")]
 Seconds = Annotated[float, Parameter(help="Seconds that an answer takes on average.")]
 Chance = Annotated[float, Parameter(help="How likely a fault is, 0 to 1; it is one that may pass.")]
 
@@ -21,7 +22,7 @@ async def simulator(
     gateway_latency: Seconds = 0.3,
     model_faults: Chance = 0.0,
     gateway_faults: Chance = 0.0,
-    seed: Annotated[int, Parameter(help="The same seed gives the same latencies and faults.")] = 0,
+    seed: Annotated[int, WHOLE, Parameter(help="The same seed gives the same latencies and faults.")] = 0,
 ) -> None:
     """Run a simulated model and gateway until Ctrl-C, and print the variables that point trioqueue at them."""
     settings = WorldSettings(

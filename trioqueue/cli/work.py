@@ -8,18 +8,21 @@ from cyclopts import Parameter
 
 from trioqueue.bootstrap import open_worker
 from trioqueue.cli.app import EXIT_DEADLINE, EXIT_DONE, EXIT_FAILED
+from trioqueue.cli.numbers import WHOLE
 from trioqueue.cli.output import say, say_json, warn
 from trioqueue.cli.prepare import prepare
 from trioqueue.cli.progress import show_progress
 from trioqueue.worker.shutdown import drain_on_signal
 from trioqueue.worker.tally import End, Tally
 
-Concurrency = Annotated[int | None, Parameter(help="Most messages in flight, 1 to 1000 (default 5).")]
+Concurrency = Annotated[int | None, WHOLE, Parameter(help="Most messages in flight, 1 to 1000 (default 5).")]
 
 
 async def run(
     *,
-    batch_size: Annotated[int | None, Parameter(help="Most messages of the batch, 1 to 500 (default 15).")] = None,
+    batch_size: Annotated[
+        int | None, WHOLE, Parameter(help="Most messages of the batch, 1 to 500 (default 15).")
+    ] = None,
     concurrency: Concurrency = None,
     deadline: Annotated[
         float | None, Parameter(help="Seconds after which it stops; 0 for no deadline (default 55).")
