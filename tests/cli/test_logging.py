@@ -1,6 +1,9 @@
 """Log lines tell what happened, and never a secret that happened to be near."""
 
+import sys
 from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 
 import orjson
 import pytest
@@ -52,3 +55,16 @@ def test_lines_below_the_level_are_not_written(capsys: pytest.CaptureFixture[str
     structlog.get_logger("test").info("nothing to see")
 
     assert capsys.readouterr().err == ""
+
+
+def test_a_line_that_cannot_be_written_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk under the log, or a closed one, does not stop the work that is told of."""
+    with Path("/dev/full").open("w", buffering=1) as full:
+        monkeypatch.setattr(sys, "stderr", full)
+        configure_logging(LogLevel.INFO, LogFormat.JSON)
+        structlog.get_logger("test").info("message sent")
+        with suppress(OSError):
+            full.close()
+        structlog.get_logger("test").info("message sent")
+
+        assert full.closed

@@ -1,8 +1,10 @@
 """How log lines are written: to standard error, as JSON for machines or in columns for people."""
 
+import io
 import logging
 import sys
-from typing import Final
+from contextlib import suppress
+from typing import Final, TextIO, cast
 
 import orjson
 import structlog
@@ -15,6 +17,22 @@ _LEVELS: Final = {
     LogLevel.WARNING: logging.WARNING,
     LogLevel.ERROR: logging.ERROR,
 }
+
+
+class _StandardError(io.TextIOBase):
+    """Standard error, where a line that cannot be written is dropped.
+
+    Its disk may be full and its reader may be gone: no reason to stop sending, least of all between two parts.
+    """
+
+    def write(self, text: str) -> int:
+        with suppress(OSError, ValueError):
+            sys.stderr.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError):
+            sys.stderr.flush()
 
 
 def configure_logging(level: LogLevel, log_format: LogFormat) -> None:
@@ -36,6 +54,6 @@ def configure_logging(level: LogLevel, log_format: LogFormat) -> None:
     structlog.configure(
         processors=shared,
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", _StandardError())),
         cache_logger_on_first_use=True,
     )
