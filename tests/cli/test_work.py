@@ -71,6 +71,28 @@ async def test_status_for_people(command: Command, leads_file: WriteLeads) -> No
     assert nothing.out == "nothing was due\n"
 
 
+async def test_watching_a_run_where_there_is_no_terminal(command: Command, pool: Pool) -> None:
+    """In a pipe each look that shows something new follows the last, until the run ends."""
+    run = await start_run(pool, 1)
+    with command.start("status", run.run_id, "--watch") as watch, trio.fail_after(PATIENCE):
+        assert watch.stdout is not None
+        lines = [await trio.to_thread.run_sync(watch.stdout.readline) for _ in range(2)]
+        ran = await command("run")
+        code, rest, err = await finished(watch)
+
+    assert b"running" in lines[1]
+    assert (ran.code, code, err) == (0, 0, "")
+    assert f"{run.run_id}  Autumn    completed" in rest
+
+
+async def test_watch_and_json(command: Command) -> None:
+    """--json prints one object, so it does not go with --watch."""
+    outcome = await command("status", "--json", "--watch")
+
+    assert outcome.code == 2
+    assert outcome.err == "trioqueue: --json and --watch do not go together: --json prints one object\n"
+
+
 async def test_a_run_that_does_not_exist(command: Command) -> None:
     """Status of a run that is not there is a usage error that names it."""
     outcome = await command("status", UUID(int=7))

@@ -1,6 +1,7 @@
 """`trioqueue status`."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Annotated, Any, Final
 from uuid import UUID
 
@@ -33,6 +34,8 @@ async def status(
     watch: Annotated[bool, Parameter(negative="", help="Go on showing it until the run ends, or Ctrl-C.")] = False,
 ) -> None:
     """Show how far runs are; with a run's id, what it has used and what went wrong."""
+    if json and watch:
+        raise UsageError("--json and --watch do not go together: --json prints one object")
     settings = prepare()
     async with open_database(settings) as database:
         await database.check()
@@ -63,13 +66,33 @@ async def _look(database: Database, run_id: UUID | None) -> tuple[Sequence[RunOv
 
 
 async def _watch(database: Database, run_id: UUID | None) -> None:
-    with Live(console=console, auto_refresh=False) as live:
+    with _display() as display:
         while True:
             runs, shown = await _look(database, run_id)
-            live.update(shown, refresh=True)
+            display(shown)
             if run_id is not None and runs[0].status is not RunStatus.RUNNING:
                 return
             await trio.sleep(WATCH_INTERVAL)
+
+
+@contextmanager
+def _display() -> Iterator[Callable[[RenderableType], None]]:
+    """What a look shows takes the place of the last one; where there is no terminal it follows it if it is another."""
+    if console.is_terminal:
+        with Live(console=console, auto_refresh=False) as live:
+            yield lambda shown: live.update(shown, refresh=True)
+    else:
+        last = ""
+
+        def follow(shown: RenderableType) -> None:
+            nonlocal last
+            with console.capture() as capture:
+                console.print(shown)
+            if capture.get() != last:
+                last = capture.get()
+                show(shown)
+
+        yield follow
 
 
 async def _as_json(database: Database, run_id: UUID | None) -> dict[str, Any]:
