@@ -36,6 +36,8 @@ async def test_the_version(command: Command) -> None:
         ["run", "--batch-size", "1.5"],
         ["worker", "--concurrency", "0x5"],
         ["demo", "--concurrency", "1.5"],
+        ["simulator", "--model-faults", "3"],
+        ["simulator", "--gateway-port", "65536"],
         ["campaign", "start"],
         ["status", "no-uuid"],
     ],

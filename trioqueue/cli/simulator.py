@@ -3,15 +3,28 @@
 from typing import Annotated
 
 import trio
-from cyclopts import Parameter
+from cyclopts import Parameter, validators
 
 from trioqueue.cli.numbers import WHOLE
 from trioqueue.cli.output import say
 from trioqueue.simulator import GatewayFault, Latency, ModelFault, WorldSettings, simulated_world
 
-Port = Annotated[int, WHOLE, Parameter(help="Port on the loopback address; 0 for any that is free.")]
-Seconds = Annotated[float, Parameter(help="Seconds that an answer takes on average.")]
-Chance = Annotated[float, Parameter(help="How likely a fault is, 0 to 1; it is one that may pass.")]
+Port = Annotated[
+    int,
+    WHOLE,
+    Parameter(
+        help="Port on the loopback address; 0 for any that is free.", validator=validators.Number(gte=0, lte=65535)
+    ),
+]
+Seconds = Annotated[
+    float, Parameter(help="Seconds that an answer takes on average.", validator=validators.Number(gte=0, lte=3600))
+]
+Chance = Annotated[
+    float,
+    Parameter(
+        help="How likely a fault is, 0 to 1; it is one that may pass.", validator=validators.Number(gte=0, lte=1)
+    ),
+]
 
 
 async def simulator(
