@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typed_settings import Secret
 
+from trioqueue.bootstrap import open_database
 from trioqueue.settings import (
     DEFAULT,
     SETTINGS,
@@ -47,8 +48,24 @@ def test_defaults() -> None:
     assert settings.skip_after == 3600
     assert settings.openrouter_url == "https://openrouter.ai/api/v1"
     assert (settings.database_url, settings.openrouter_api_key, settings.gateway_key) == (None, None, None)
+    assert settings.data_dir is not None
     assert settings.schema == settings.data_dir.name == "trioqueue"
     assert settings.default_region == "BR"
+
+
+async def test_an_account_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the embedded database needs a directory; without one, it is the first that says what to set."""
+
+    def no_home(*_: object, **__: object) -> Path:
+        raise RuntimeError("could not determine the home directory")
+
+    monkeypatch.setattr("platformdirs.user_data_path", no_home)
+    settings = load({})
+
+    assert settings.data_dir is None
+    with pytest.raises(SettingsError, match=r"set TRIOQUEUE_DATABASE_URL .* or TRIOQUEUE_DATA_DIR"):
+        async with open_database(settings):
+            pass
 
 
 def test_a_flag_wins_over_the_environment_over_the_file_over_the_default(tmp_path: Path) -> None:

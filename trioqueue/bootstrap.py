@@ -74,10 +74,16 @@ async def open_database(settings: Settings) -> AsyncIterator[Database]:
 
     Raises:
         EmbeddedPostgresError: The embedded server cannot be started.
+        SettingsError: There is neither a database nor a directory for an embedded one.
     """
     if settings.database_url is not None:
         async with _pool(settings.database_url.get_secret_value(), settings) as database:
             yield database
+    elif settings.data_dir is None:
+        raise SettingsError(
+            "this account has no home directory for an embedded PostgreSQL: set TRIOQUEUE_DATABASE_URL to the URL of a "
+            "server, or TRIOQUEUE_DATA_DIR to a directory"
+        )
     else:
         async with (
             embedded_postgres(settings.data_dir, bin_dir=settings.pg_bin) as url,

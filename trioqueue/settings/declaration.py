@@ -86,6 +86,14 @@ def _keep_rule(_settings: object, attribute: "attrs.Attribute[Any]", value: obje
         raise SettingsError(setting.refusal(setting.name, value))
 
 
+def _user_data_path() -> Path | None:
+    """The user's data directory; None for an account without a home, such as a container's --user 12345 may be."""
+    try:
+        return platformdirs.user_data_path("trioqueue", appauthor=False)
+    except RuntimeError:
+        return None
+
+
 def _option(default: object, rule: Rule, text: str, *, converter: Callable[[Any], Any] | None = None) -> Any:
     return ts.option(default=default, converter=converter, validator=_keep_rule, metadata={_RULE: rule}, help=text)
 
@@ -106,8 +114,8 @@ class Settings:
         DATABASE, "The PostgreSQL database. Unset: an embedded PostgreSQL under data_dir, started and stopped here."
     )
     schema: str = _option("trioqueue", SCHEMA, "The schema of the database that holds every table and function.")
-    data_dir: Path = _option(
-        attrs.Factory(lambda: platformdirs.user_data_path("trioqueue", appauthor=False)),
+    data_dir: Path | None = _option(
+        attrs.Factory(_user_data_path),
         PATH,
         "The directory of the embedded PostgreSQL. Unset: the user's data directory of the platform.",
     )
@@ -237,7 +245,7 @@ class Setting:
     def allows(self, value: object) -> bool:
         """Whether a converted value is allowed."""
         if value is None:
-            return self.default is None
+            return self.default is None or isinstance(self.default, attrs.Factory)  # type: ignore[arg-type]
         if isinstance(value, ts.Secret):
             return self.secret and self.rule.holds(value.get_secret_value())
         return not self.secret and self.rule.holds(value)
