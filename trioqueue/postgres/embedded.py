@@ -142,7 +142,8 @@ def start(
         try:
             _bring_up(folder, waits, bin_dir, options)
         except BaseException:
-            os.close(user)
+            # Waits for the end of a guard that is still at work: its folder may be somebody's to remove.
+            EmbeddedServer("", folder, user).stop()
             raise
     except OSError as error:
         raise EmbeddedPostgresError(f"the embedded PostgreSQL in {folder.path} cannot be used: {error}") from error
