@@ -71,11 +71,10 @@ class GateSharing:
     async def run(self) -> None:
         """Tell and ask until cancelled."""
         while True:
-            with trio.move_on_after(INTERVAL):
+            with trio.move_on_after(INTERVAL if self._held else math.inf):
                 await self._wanted.wait()
-            if self._wanted.is_set() or self._held:
-                self._wanted = trio.Event()
-                await self._share()
+            self._wanted = trio.Event()
+            await self._share()
 
     async def _share(self) -> None:
         news = self._news()
