@@ -5,7 +5,7 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Final
+from typing import Final, TypeAlias
 from uuid import uuid4
 
 import attrs
@@ -18,8 +18,8 @@ from trioqueue.ports import Gateway, Model
 from trioqueue.postgres.campaigns import Campaigns, wakeup_channel
 from trioqueue.postgres.connect import connect
 from trioqueue.postgres.connection import TrioConnection
-from trioqueue.postgres.embedded import embedded_postgres
-from trioqueue.postgres.errors import translated
+from trioqueue.postgres.embedded import EmbeddedPostgresError, EmbeddedServer, embedded_postgres
+from trioqueue.postgres.errors import DatabaseUnavailable, translated
 from trioqueue.postgres.listener import listen
 from trioqueue.postgres.migrations import Migration, check_schema, migrate
 from trioqueue.postgres.pool import Pool
@@ -34,11 +34,14 @@ ANSWER_MARGIN: Final = 5.0
 """Seconds beyond the server's own time-out that a call of the store may take."""
 
 
+Connect: TypeAlias = Callable[[], Awaitable[TrioConnection]]
+
+
 @attrs.frozen(eq=False)
 class Database:
     """A database and the schema that trioqueue uses in it."""
 
-    url: str = attrs.field(repr=False)
+    connect: Connect
     pool: Pool
     settings: Settings
 
@@ -77,7 +80,7 @@ async def open_database(settings: Settings) -> AsyncIterator[Database]:
         SettingsError: There is neither a database nor a directory for an embedded one.
     """
     if settings.database_url is not None:
-        async with _pool(settings.database_url.get_secret_value(), settings) as database:
+        async with _pool(_connector(settings.database_url.get_secret_value(), settings), settings) as database:
             yield database
     elif settings.data_dir is None:
         raise SettingsError(
@@ -86,19 +89,34 @@ async def open_database(settings: Settings) -> AsyncIterator[Database]:
         )
     else:
         async with (
-            embedded_postgres(settings.data_dir, bin_dir=settings.pg_bin) as url,
-            _pool(url, settings) as database,
+            embedded_postgres(settings.data_dir, bin_dir=settings.pg_bin) as server,
+            _pool(_reviving_connector(server, settings), settings) as database,
         ):
             yield database
 
 
 @asynccontextmanager
-async def _pool(url: str, settings: Settings) -> AsyncIterator[Database]:
-    async with Pool(_connector(url, settings), size=settings.pool_size) as pool:
-        yield Database(url, pool, settings)
+async def _pool(connect: Connect, settings: Settings) -> AsyncIterator[Database]:
+    async with Pool(connect, size=settings.pool_size) as pool:
+        yield Database(connect, pool, settings)
 
 
-def _connector(url: str, settings: Settings) -> Callable[[], Awaitable[TrioConnection]]:
+def _reviving_connector(server: EmbeddedServer, settings: Settings) -> Connect:
+    async def open_connection() -> TrioConnection:
+        try:
+            return await _connector(server.url, settings)()
+        except DatabaseUnavailable:
+            # Nobody else would start it again.
+            try:
+                await server.revive()
+            except EmbeddedPostgresError as error:
+                raise DatabaseUnavailable(str(error)) from error
+            return await _connector(server.url, settings)()
+
+    return open_connection
+
+
+def _connector(url: str, settings: Settings) -> Connect:
     limits = settings.statement_timeout if settings.prepared_statements else None
 
     async def open_connection() -> TrioConnection:
@@ -166,7 +184,7 @@ def make_worker(database: Database, model: Model, gateway: Gateway) -> Worker:
 
 
 async def _hear_wakeups(database: Database, wake: Callable[[], None]) -> None:
-    await listen(_connector(database.url, database.settings), wakeup_channel(database.settings.schema), wake)
+    await listen(database.connect, wakeup_channel(database.settings.schema), wake)
 
 
 @asynccontextmanager

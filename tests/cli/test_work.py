@@ -1,14 +1,19 @@
 """`trioqueue campaign start`, `run`, `worker` and `status`, as processes."""
 
+import os
 import signal
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from uuid import UUID
 
 import trio
 
+from tests.support.backends import until
 from tests.support.command import PATIENCE, Command, Outcome
-from tests.support.database import fetch, start_run
+from tests.support.database import SCHEMA, fetch, start_run
+from trioqueue.postgres.connect import connect
+from trioqueue.postgres.folder import DataFolder
 from trioqueue.postgres.pool import Pool
 from trioqueue.simulator import GatewayFault, ModelFault, Rule, World, WorldSettings, simulated_world
 
@@ -74,11 +79,16 @@ async def test_status_for_people(command: Command, leads_file: WriteLeads) -> No
 async def test_watching_a_run_where_there_is_no_terminal(command: Command, pool: Pool) -> None:
     """In a pipe each look that shows something new follows the last, until the run ends."""
     run = await start_run(pool, 1)
-    with command.start("status", run.run_id, "--watch") as watch, trio.fail_after(PATIENCE):
+    with command.start("status", run.run_id, "--watch") as watch:
         assert watch.stdout is not None
-        lines = [await trio.to_thread.run_sync(watch.stdout.readline) for _ in range(2)]
-        ran = await command("run")
-        code, rest, err = await finished(watch)
+        try:
+            with trio.fail_after(PATIENCE):
+                read = partial(trio.to_thread.run_sync, watch.stdout.readline, abandon_on_cancel=True)
+                lines = [await read() for _ in range(2)]
+            ran = await command("run")
+            code, rest, err = await finished(watch)
+        finally:
+            watch.kill()
 
     assert b"running" in lines[1]
     assert (ran.code, code, err) == (0, 0, "")
@@ -282,3 +292,33 @@ async def test_a_second_signal_stops_at_once(command: Command, pool: Pool) -> No
 
     assert code == 128 + signal.SIGTERM
     assert await fetch(pool, "select status from campaign_message_parts where part_no = 1") == [("sending",)]
+
+
+async def test_an_embedded_server_that_was_killed_is_started_again(command: Command, tmp_path: Path) -> None:
+    """A worker whose embedded server ends, for want of memory say, starts it again and goes on."""
+    embedded = {"TRIOQUEUE_DATABASE_URL": None, "TRIOQUEUE_DATA_DIR": str(tmp_path / "data")}
+    assert (await command("migrate", **embedded)).code == 0
+    pid_file = tmp_path / "data" / "pgdata" / "postmaster.pid"
+
+    def started() -> int | None:
+        lines = pid_file.read_text().splitlines() if pid_file.exists() else []
+        return int(lines[0]) if len(lines) > 7 and lines[7].strip() == "ready" else None
+
+    with command.start("worker", **embedded, TRIOQUEUE_HEARTBEAT_INTERVAL="0.1") as worker:
+        try:
+            with trio.fail_after(PATIENCE):
+                while (first := started()) is None:
+                    await trio.lowlevel.checkpoint()
+                socket = DataFolder(tmp_path / "data").socket.resolve()
+                async with await connect(f"host={socket} user=trioqueue dbname=trioqueue") as observer:
+                    await until(observer, f"select exists (select from {SCHEMA}.workers)")
+                os.kill(first, signal.SIGKILL)
+                while started() in (None, first):
+                    await trio.lowlevel.checkpoint()
+            status = await command("status", **embedded)
+            worker.terminate()
+            code, _, _ = await finished(worker)
+        finally:
+            worker.kill()
+
+    assert (status.code, code) == (0, 0)

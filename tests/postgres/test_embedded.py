@@ -396,9 +396,9 @@ async def test_the_server_runs_while_the_block_does(data_dir: Path) -> None:
     """The block gets a URL that works, and the server stops at its end, also by an error."""
 
     async def use() -> None:
-        async with embedded_postgres(data_dir, options=FAST) as url:
+        async with embedded_postgres(data_dir, options=FAST) as server:
             seen["pid"] = server_pid(data_dir)
-            seen["database"] = await trio.to_thread.run_sync(ask, url, "select current_database()")
+            seen["database"] = await trio.to_thread.run_sync(ask, server.url, "select current_database()")
             raise ZeroDivisionError
 
     seen: dict[str, Any] = {}

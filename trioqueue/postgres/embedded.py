@@ -21,7 +21,7 @@ import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -72,6 +72,22 @@ class EmbeddedServer:
     url: str
     _folder: DataFolder
     _user: int | None
+    _bring_up: Callable[[DataFolder, Iterator[None]], None]
+
+    async def revive(self) -> None:
+        """Start the server again if it has ended, as it does when the kernel kills it for want of memory.
+
+        A long path has another `url` then.
+
+        Raises:
+            EmbeddedPostgresError: It does not start.
+        """
+        await trio.to_thread.run_sync(self._revive, trio.from_thread.check_cancelled)
+
+    def _revive(self, checkpoint: Callable[[], None]) -> None:
+        with _usable(self._folder):
+            self._bring_up(self._folder, _waits(checkpoint))
+            self.url = _url(self._folder)
 
     def stop(self) -> None:
         """Leave the server, and wait for its end if nobody else uses it.
@@ -90,7 +106,7 @@ class EmbeddedServer:
 @asynccontextmanager
 async def embedded_postgres(
     data_dir: Path, *, bin_dir: Path | None = None, options: Mapping[str, str] = MappingProxyType({})
-) -> AsyncIterator[str]:
+) -> AsyncIterator[EmbeddedServer]:
     """Use the embedded server of a folder, which is made if there is none.
 
     Args:
@@ -99,7 +115,7 @@ async def embedded_postgres(
         options: Server settings, in force if this call is the one that starts the server.
 
     Yields:
-        The URL of the database `trioqueue`, for its owner, the role `trioqueue`.
+        The server, which is left at the end of the block.
 
     Raises:
         EmbeddedPostgresError: There are no programs, they do not suit the folder, or the server does not start.
@@ -107,7 +123,7 @@ async def embedded_postgres(
     begin = partial(start, data_dir, bin_dir=bin_dir, options=options, checkpoint=trio.from_thread.check_cancelled)
     server = await trio.to_thread.run_sync(begin)
     try:
-        yield server.url
+        yield server
     finally:
         with trio.move_on_after(STOP_SECONDS, shield=True):
             await trio.to_thread.run_sync(server.stop, abandon_on_cancel=True)
@@ -136,19 +152,31 @@ def start(
     """
     folder = DataFolder(data_dir.resolve())
     waits = _waits(checkpoint)
-    try:
+    with _usable(folder):
         folder.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         user = _enter(folder, waits)
+        server = EmbeddedServer("", folder, user, partial(_bring_up, bin_dir=bin_dir, options=options))
         try:
             _bring_up(folder, waits, bin_dir, options)
+            server.url = _url(folder)
         except BaseException:
             # Waits for the end of a guard that is still at work: its folder may be somebody's to remove.
-            EmbeddedServer("", folder, user).stop()
+            server.stop()
             raise
+    return server
+
+
+@contextmanager
+def _usable(folder: DataFolder) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise EmbeddedPostgresError(f"the embedded PostgreSQL in {folder.path} cannot be used: {error}") from error
+
+
+def _url(folder: DataFolder) -> str:
     host = quote(os.fsencode(folder.socket.resolve()), safe="")
-    return EmbeddedServer(f"postgresql://trioqueue@/trioqueue?host={host}&port=5432", folder, user)
+    return f"postgresql://trioqueue@/trioqueue?host={host}&port=5432"
 
 
 def _waits(checkpoint: Callable[[], None]) -> Iterator[None]:
