@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Final
 
 import attrs
+import psycopg
 import psycopg.errors
 from psycopg.sql import SQL, Identifier
 
 from trioqueue.domain.errors import TrioqueueError
 from trioqueue.postgres.connection import TrioConnection
+from trioqueue.postgres.errors import is_away
 
 LOCK_TIMEOUT: Final = "10s"
 """How long a migration waits for a table that others use: a waiting ALTER TABLE holds up every query behind it."""
@@ -133,7 +135,7 @@ async def _apply_next(connection: TrioConnection, schema: str, migrations: Seque
             if not missing:
                 return None
             await connection.execute(SQL("set local search_path to {}, pg_temp").format(Identifier(schema)))
-            await connection.execute(missing[0].sql.encode())
+            await _apply(connection, schema, missing[0])
             await connection.execute(
                 "insert into schema_migrations (version, name, checksum) values (%s, %s, %s)",
                 [missing[0].version, missing[0].name, missing[0].checksum],
@@ -145,6 +147,19 @@ async def _apply_next(connection: TrioConnection, schema: str, migrations: Seque
     except psycopg.errors.InsufficientPrivilege as error:
         raise MigrationError(f"schema {schema!r}: the database refuses: {error.diag.message_primary}") from error
     return missing[0]
+
+
+async def _apply(connection: TrioConnection, schema: str, migration: Migration) -> None:
+    try:
+        await connection.execute(migration.sql.encode())
+    except psycopg.Error as error:
+        known = (psycopg.errors.LockNotAvailable, psycopg.errors.InsufficientPrivilege)
+        if isinstance(error, known) or is_away(error):
+            raise
+        raise MigrationError(
+            f"schema {schema!r}: {migration.version:04}_{migration.name} cannot be applied, and nothing of it was: "
+            f"{error.diag.message_primary}"
+        ) from error
 
 
 async def _prepare_schema(connection: TrioConnection, schema: str) -> None:
