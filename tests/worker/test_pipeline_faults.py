@@ -115,8 +115,9 @@ async def test_what_every_message_would_meet_pauses_the_run(
 
     assert rig.store.runs[message.run_id] is RunStatus.PAUSED
     assert (message.status, message.retry_count, message.scheduled_at) == (MessageStatus.PENDING, 1, 0.0)
-    assert [(id_, entry.step, entry.message) for id_, entry in rig.store.logs] == [(None, step, end.reason)]
-    assert rig.tally.paused == {message.run_id: end.reason}
+    reason = f"the model service answered {end.reason}"
+    assert [(id_, entry.step, entry.message) for id_, entry in rig.store.logs] == [(None, step, reason)]
+    assert rig.tally.paused == {message.run_id: reason}
     assert rig.tally.ends == {End.RELEASED: 1}
 
 

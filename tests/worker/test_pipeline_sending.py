@@ -155,7 +155,7 @@ async def test_a_gateway_that_does_not_let_us_send_pauses_the_run() -> None:
     assert rig.store.runs[message.run_id] is RunStatus.PAUSED
     assert (message.status, message.retry_count) == (MessageStatus.PENDING, 0)
     assert message.part_statuses() == [REJECTED, PLANNED, PLANNED]
-    assert rig.tally.paused == {message.run_id: "401: bad key"}
+    assert rig.tally.paused == {message.run_id: "the gateway answered 401: bad key"}
     assert rig.tally.ends == {End.RELEASED: 1}
 
 

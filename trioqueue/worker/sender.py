@@ -145,7 +145,7 @@ def _stop(outcome: NotSent | Rejected | SenderAtFault | Unknown, *, idempotent: 
         case Rejected(reason=reason):
             return AttemptFailed(reason)
         case SenderAtFault(reason=reason):
-            return RunAtFault(LogStep.BAD_CREDENTIALS, reason)
+            return RunAtFault(LogStep.BAD_CREDENTIALS, f"the gateway answered {reason}")
         case Unknown(reason=reason):
             return AttemptFailed(reason) if idempotent else PartUnknown(reason)
         case _:

@@ -130,11 +130,11 @@ def _stop(end: CallEnd) -> Stop:
         case WaitLonger() | AttemptFailed() | MessageAtFault():
             return end
         case ConfigurationAtFault(reason=reason):
-            return RunAtFault(LogStep.MODEL_UNAVAILABLE, reason)
+            return RunAtFault(LogStep.MODEL_UNAVAILABLE, f"the model service answered {reason}")
         case BadCredentials(reason=reason):
-            return RunAtFault(LogStep.BAD_CREDENTIALS, reason)
+            return RunAtFault(LogStep.BAD_CREDENTIALS, f"the model service answered {reason}")
         case OutOfCredits(reason=reason):
-            return RunAtFault(LogStep.OUT_OF_CREDITS, reason)
+            return RunAtFault(LogStep.OUT_OF_CREDITS, f"the model service answered {reason}")
         case Usable():
             raise AssertionError("a usable answer is not a reason to stop")
         case _:
