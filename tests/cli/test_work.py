@@ -95,6 +95,15 @@ async def test_watching_a_run_where_there_is_no_terminal(command: Command, pool:
     assert f"{run.run_id}  Autumn    completed" in rest
 
 
+async def test_a_name_that_would_move_the_cursor(command: Command, pool: Pool) -> None:
+    """A name is shown as it is, without what a terminal would act on; as JSON it is whole."""
+    await start_run(pool, 1, name="[red]\x1b[31mAutumn\x9b")
+    people, programs = await command("status"), await command("status", "--json")
+
+    assert "[red]\ufffd[31mAutumn\ufffd" in people.out
+    assert programs.json["runs"][0]["name"] == "[red]\x1b[31mAutumn\x9b"
+
+
 async def test_watch_and_json(command: Command) -> None:
     """--json prints one object, so it does not go with --watch."""
     outcome = await command("status", "--json", "--watch")

@@ -9,14 +9,13 @@ from uuid import UUID
 import attrs
 import trio
 from cyclopts import Parameter, validators
-from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
 from typed_settings import Secret
 
 from trioqueue.bootstrap import Database, make_worker, open_database, open_gateway, open_model
 from trioqueue.cli.numbers import WHOLE
-from trioqueue.cli.output import say, show
+from trioqueue.cli.output import plain, say, show
 from trioqueue.cli.prepare import prepare
 from trioqueue.cli.progress import show_progress
 from trioqueue.domain.campaigns import Campaign
@@ -125,4 +124,4 @@ def _show_example(world: World) -> None:
         conversations.setdefault(delivery.conversation_id, []).append(delivery.text)
     if conversations:
         parts = max(conversations.values(), key=len)
-        show(Panel("\n\n".join(map(escape, parts)), title=f"One lead received {len(parts)} parts", width=76))
+        show(Panel("\n\n".join(map(plain, parts)), title=f"One lead received {len(parts)} parts", width=76))

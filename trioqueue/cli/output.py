@@ -26,6 +26,14 @@ console = _Output(highlight=False, width=None if sys.stdout.isatty() else LINE_O
 """Standard output; plain text where it is no terminal."""
 
 
+_CONTROL_CHARACTERS: Final = dict.fromkeys((*range(32), *range(127, 160)), "\N{REPLACEMENT CHARACTER}") | {10: "\n"}
+
+
+def plain(text: str) -> str:
+    """A text of others as markup that shows it: nothing in it is markup, or moves the cursor of a terminal."""
+    return escape(text.translate(_CONTROL_CHARACTERS))
+
+
 def show(renderable: RenderableType) -> None:
     """Print a table, a panel or a text."""
     with written():
@@ -35,7 +43,7 @@ def show(renderable: RenderableType) -> None:
 def say(text: str) -> None:
     """Print a line as it is: what stands in it may come from a lead or from a model."""
     with written():
-        console.print(escape(text), soft_wrap=True)
+        console.print(plain(text), soft_wrap=True)
 
 
 def say_json(value: object) -> None:

@@ -10,13 +10,12 @@ import trio
 from cyclopts import Parameter
 from rich.console import Group, RenderableType
 from rich.live import Live
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
 from trioqueue.bootstrap import Database, open_database
 from trioqueue.cli.app import UsageError
-from trioqueue.cli.output import console, say_json, show
+from trioqueue.cli.output import console, plain, say_json, show
 from trioqueue.cli.prepare import prepare
 from trioqueue.domain.campaigns import RunFigures, RunOverview
 from trioqueue.domain.gates import Cause, SharedGate
@@ -117,7 +116,7 @@ def overview_table(runs: Sequence[RunOverview]) -> Table:
     table.add_column("besides", overflow="fold")
     for run in runs:
         sent = f"{run.leads_success}/{run.leads_total}"
-        table.add_row(str(run.run_id), escape(run.name), run.status, sent, escape(_besides(run)))
+        table.add_row(str(run.run_id), plain(run.name), run.status, sent, plain(_besides(run)))
     return table
 
 
@@ -153,5 +152,5 @@ def figures_table(figures: RunFigures) -> Table:
     table.add_row("tokens", str(figures.tokens_used))
     table.add_row("cost", f"${figures.cost_usd:.4f}")
     for error, count in figures.errors:
-        table.add_row(f"{count} x", escape(error))
+        table.add_row(f"{count} x", plain(error))
     return table
