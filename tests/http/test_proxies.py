@@ -1,12 +1,11 @@
 """Which transport an address gets, and what a proxy's failures mean."""
 
-import httpx
 import pytest
 
 from tests.support.scripted_server import Peer, http_answer, scripted_server
 from trioqueue.http.answers import Answer, Fault
 from trioqueue.http.exchange import Endpoint
-from trioqueue.http.proxies import UnusableProxy, transport_for
+from trioqueue.http.proxies import HttpxTransport, UnusableProxy, transport_for
 from trioqueue.http.transport import HttpTransport
 
 SERVICE = "https://openrouter.ai/api/v1"
@@ -32,7 +31,7 @@ async def test_proxy_of_the_scheme_or_of_all_is_used(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv(name, value)
 
     async with transport_for(SERVICE) as transport:
-        assert isinstance(transport, httpx.AsyncHTTPTransport)
+        assert isinstance(transport, HttpxTransport)
 
 
 @pytest.mark.parametrize("url", ["http://localhost:1/", "http://127.0.0.1:1/", "http://127.8.8.8/", "http://[::1]:1/"])

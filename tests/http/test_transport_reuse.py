@@ -20,7 +20,9 @@ from tests.support.scripted_server import (
     scripted_server,
     until,
 )
-from trioqueue.http.transport import HttpTransport, Unanswered
+from trioqueue.http.answers import Answer
+from trioqueue.http.connection import Unanswered
+from trioqueue.http.transport import HttpTransport
 
 
 async def test_newest_idle_connection_is_taken(transport: HttpTransport):
@@ -42,7 +44,7 @@ async def test_newest_idle_connection_is_taken(transport: HttpTransport):
             first_waits.set()
         answers = [await post(transport, server.url) for _ in range(3)]
 
-        assert [answer.content for answer in answers] == [b"1"] * 3
+        assert [answer.body for answer in answers] == [b"1"] * 3
         assert server.connections == 2
 
 
@@ -61,7 +63,7 @@ async def test_closed_peer_is_noticed_before_the_request_is_written(transport: H
         await until(closed.is_set)
         answer = await post(transport, server.url)
 
-        assert answer.status_code == 200
+        assert answer.status == 200
         assert len(server.requests) == server.connections == 2
 
 
@@ -86,7 +88,7 @@ async def test_answers_survive_a_server_that_closes_in_silence(transport: HttpTr
             except Unanswered:
                 outcomes.append(Unanswered)
             else:
-                outcomes.append(answer.content)
+                outcomes.append(answer.body)
 
     async with scripted_server(script) as server:
         async with trio.open_nursery() as nursery:
@@ -121,7 +123,7 @@ async def test_request_closed_upon_is_repeated_only_if_it_may_be(transport: Http
         await post(transport, server.url)
         answer = await post(transport, server.url, repeatable=True)
 
-        assert answer.content == b"hello"
+        assert answer.body == b"hello"
         assert len(server.requests) == 3
 
 
@@ -186,7 +188,7 @@ async def test_bytes_beyond_the_answer_end_the_connection(transport: HttpTranspo
     async with scripted_server(answering(surplus)) as server:
         answers = [await post(transport, server.url) for _ in range(2)]
 
-        assert [answer.content for answer in answers] == [b"first"] * 2
+        assert [answer.body for answer in answers] == [b"first"] * 2
         assert server.connections == 2
 
 
@@ -206,7 +208,7 @@ async def test_bytes_that_come_while_idle_end_the_connection(transport: HttpTran
         await until(spoke.is_set)
         answer = await post(transport, server.url)
 
-        assert answer.content == b"asked"
+        assert answer.body == b"asked"
         assert server.connections == 2
 
 
@@ -239,7 +241,7 @@ async def test_many_at_once_get_their_own_answers(transport: HttpTransport):
         for _ in range(3):
             body = str(number).encode()
             answer = await post(transport, server.url, body)
-            if answer.content != body:
+            if answer.body != body:
                 mismatches.append(number)
 
     async with scripted_server(echo) as server:
@@ -265,7 +267,7 @@ async def test_closing_closes_idle_connections_at_once_and_others_at_their_end()
         await peer.gone()
         gone.append(peer.number)
 
-    answers: list[httpx.Response] = []
+    answers: list[Answer] = []
 
     async def caller(transport: HttpTransport, url: str) -> None:
         answers.append(await post(transport, url))
@@ -280,4 +282,4 @@ async def test_closing_closes_idle_connections_at_once_and_others_at_their_end()
         answer_now.set()
         await until(lambda: gone == [1, 2])
 
-        assert [answer.content for answer in answers] == [b"hello"] * 2
+        assert [answer.body for answer in answers] == [b"hello"] * 2

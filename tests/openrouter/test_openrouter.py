@@ -21,7 +21,8 @@ from tests.support.scripted_server import (
     scripted_server,
 )
 from trioqueue.domain.completions import AnswerFormat, BadCredentials, Completion, Transient, Usable
-from trioqueue.http.exchange import UnusableEndpoint
+from trioqueue.http.posts import UnusableEndpoint
+from trioqueue.http.proxies import HttpxTransport
 from trioqueue.http.transport import HttpTransport
 from trioqueue.openrouter.client import OpenRouter
 from trioqueue.ports import Model
@@ -104,7 +105,8 @@ async def test_only_openrouter_is_told_about_providers(url: str, routed: bool):
         bodies.append(asked.content)
         return httpx.Response(500, stream=httpx.ByteStream(b""))
 
-    await OpenRouter(url, KEY, httpx.MockTransport(answer)).complete(request(AnswerFormat.MESSAGE_PARTS), timeout=LONG)
+    model = OpenRouter(url, KEY, HttpxTransport(httpx.MockTransport(answer)))
+    await model.complete(request(AnswerFormat.MESSAGE_PARTS), timeout=LONG)
 
     assert ("provider" in json.loads(bodies[0])) == routed
 

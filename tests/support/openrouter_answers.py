@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from trioqueue.domain.completions import Completion, Usage
+from trioqueue.http.answers import Answer
 from trioqueue.openrouter.protocol import read_answer
 
 NOW = datetime(2026, 8, 1, 12, 0, tzinfo=UTC)
@@ -25,7 +26,8 @@ def completion(content: Any = "Oi, tudo bem?", finish_reason: Any = "stop", **ch
 def read(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Completion:
     """Read an answer whose body is `value`, as JSON unless it is bytes."""
     body = value if isinstance(value, bytes) else json.dumps(value).encode()
-    return read_answer(status, headers or {}, body, now=NOW, asked_model="asked/model", key=KEY)
+    fields = {name.encode(): value.encode() for name, value in (headers or {}).items()}
+    return read_answer(Answer(status, fields, body), now=NOW, asked_model="asked/model", key=KEY)
 
 
 def error(status: int, error_type: str | None = None, **metadata: Any) -> dict[str, Any]:

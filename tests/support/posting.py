@@ -1,25 +1,9 @@
-"""One request over a transport, without a client."""
+"""One request over a transport, without an endpoint."""
 
-from typing import Any
-
-import httpx
-
-from trioqueue.http.transport import REPEATABLE, HttpTransport
+from trioqueue.http.answers import Answer
+from trioqueue.http.posts import Post, Transport, destination
 
 
-async def post(
-    transport: HttpTransport,
-    url: str,
-    content: bytes = b"{}",
-    *,
-    repeatable: bool = False,
-    timeout: dict[str, float] | None = None,
-) -> httpx.Response:
-    """Post without a client, and read the answer."""
-    extensions: dict[str, Any] = {"timeout": timeout or {}}
-    if repeatable:
-        extensions[REPEATABLE] = True
-    request = httpx.Request("POST", url, content=content, extensions=extensions)
-    response = await transport.handle_async_request(request)
-    await response.aread()
-    return response
+async def post(transport: Transport, url: str, content: bytes = b"{}", *, repeatable: bool = False) -> Answer:
+    """Post, and read the answer; what fails is raised."""
+    return await transport.post(destination(url, {}), Post(content, repeatable=repeatable))

@@ -85,7 +85,7 @@ def exit_code(error: BaseException) -> int | None:
 def _usage_errors() -> tuple[type[Exception], ...]:
     from trioqueue.domain.campaigns import InvalidCampaign
     from trioqueue.domain.leads import LeadsFileError
-    from trioqueue.http.exchange import UnusableEndpoint
+    from trioqueue.http.posts import UnusableEndpoint
     from trioqueue.http.proxies import UnusableProxy
     from trioqueue.postgres.campaigns import RunNotThere
     from trioqueue.postgres.errors import InvalidConninfo

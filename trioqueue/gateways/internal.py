@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
-import httpx
 import orjson
 
 from trioqueue.domain.retry_after import parse_retry_after
 from trioqueue.domain.sends import NotSent, OutgoingPart, Rejected, SenderAtFault, SendOutcome, Sent, Unknown
 from trioqueue.http.answers import Answer, Fault, excerpt, mapping, read_json
 from trioqueue.http.exchange import Endpoint
+from trioqueue.http.posts import Transport
 
 RATE_LIMIT_WAIT: Final = 30.0
 """Seconds to leave a gateway alone that says "too many" but not until when. A wait, so that it counts as no attempt."""
@@ -30,10 +30,10 @@ class InternalGateway:
         idempotent: Whether the endpoint delivers once however often it gets the same Idempotency-Key.
 
     Raises:
-        trioqueue.http.exchange.UnusableEndpoint: The address or the key cannot be used.
+        trioqueue.http.posts.UnusableEndpoint: The address or the key cannot be used.
     """
 
-    def __init__(self, url: str, key: str, transport: httpx.AsyncBaseTransport, *, idempotent: bool = False) -> None:
+    def __init__(self, url: str, key: str, transport: Transport, *, idempotent: bool = False) -> None:
         self._endpoint = Endpoint(url, {"X-Service-Role-Key": key}, transport)
         self._key = key
         self._idempotent = idempotent

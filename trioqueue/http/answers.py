@@ -16,11 +16,22 @@ EXCERPT_LENGTH: Final = 200
 
 @attrs.frozen
 class Answer:
-    """A whole answer. `headers` ignores the case of names."""
+    """A whole answer.
+
+    Attributes:
+        status: The HTTP status.
+        fields: The headers as they came; of those with one name, the last.
+        body: The body.
+    """
 
     status: int
-    headers: Mapping[str, str]
+    fields: Mapping[bytes, bytes]
     body: bytes
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers, with names in lower case. Made when asked for: of most answers no header is looked at."""
+        return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in self.fields.items()}
 
 
 @attrs.frozen

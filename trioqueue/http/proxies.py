@@ -4,20 +4,28 @@ HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY mean what they mean to curl and 
 transport costs more CPU for each request; correctness through a proxy is worth more there than speed.
 """
 
+from collections.abc import Mapping
 from ipaddress import ip_address
+from typing import Any, Final
 from urllib.request import getproxies, proxy_bypass
 
+import attrs
 import httpx
 
 from trioqueue.domain.errors import TrioqueueError
-from trioqueue.http.transport import IDLE_SECONDS, HttpTransport
+from trioqueue.http.answers import Answer
+from trioqueue.http.posts import Destination, Post, Transport
+from trioqueue.http.transport import IDLE_SECONDS, MAX_ANSWER_BYTES, HttpTransport
+
+REQUEST_BEGINS: Final = "http11.send_request_headers.started"
+"""The event that httpcore tells before the first byte of a request goes out."""
 
 
 class UnusableProxy(TrioqueueError):
     """The environment names a proxy that cannot be used."""
 
 
-def transport_for(url: str) -> httpx.AsyncBaseTransport:
+def transport_for(url: str) -> Transport:
     """A transport for requests to the origin of `url`. Who gets it closes it.
 
     Raises:
@@ -29,13 +37,67 @@ def transport_for(url: str) -> httpx.AsyncBaseTransport:
         return HttpTransport()
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=IDLE_SECONDS)
     try:
-        return httpx.AsyncHTTPTransport(proxy=proxy, limits=limits)
+        return HttpxTransport(httpx.AsyncHTTPTransport(proxy=proxy, limits=limits))
     except (ImportError, ValueError, httpx.InvalidURL):
         kind = proxy.partition("://")[0]
         raise UnusableProxy(
             f"the environment names a proxy of the kind {kind!r} for {address.host}, which cannot be used; "
             "name an http or https proxy, or add the host to NO_PROXY"
         ) from None
+
+
+class HttpxTransport(Transport):
+    """Requests over a transport of httpx.
+
+    Args:
+        carrier: That transport, which is closed with this one.
+    """
+
+    def __init__(self, carrier: httpx.AsyncBaseTransport) -> None:
+        self._carrier = carrier
+
+    async def post(self, destination: Destination, post: Post) -> Answer:
+        """Exchange a request for a whole answer; see `trioqueue.http.posts.Transport`."""
+        request = httpx.Request(
+            "POST",
+            destination.url,
+            headers=[*destination.headers, *post.headers],
+            content=post.content,
+            extensions={"trace": _Trace(post)},
+        )
+        response = await self._carrier.handle_async_request(request)
+        try:
+            body = await _read(response)
+        finally:
+            await response.aclose()
+        return Answer(response.status_code, dict(response.headers.raw), body)
+
+    async def aclose(self) -> None:
+        """Close the carrier."""
+        await self._carrier.aclose()
+
+
+@attrs.frozen
+class _Trace:
+    """Told by httpcore how far a request has come."""
+
+    post: Post
+
+    async def __call__(self, event: str, info: Mapping[str, Any]) -> None:
+        # A tunnel through a proxy begins with a request of its own, that the other side never sees.
+        if event == REQUEST_BEGINS and info["request"].method != b"CONNECT":
+            self.post.begun = True
+
+
+async def _read(response: httpx.Response) -> bytes:
+    # What is too much is read and dropped, until the deadline: to leave httpcore's generators in the middle leaks them.
+    body = bytearray()
+    async for data in response.aiter_raw():
+        if len(body) <= MAX_ANSWER_BYTES:
+            body += data
+    if len(body) > MAX_ANSWER_BYTES:
+        raise httpx.RemoteProtocolError(f"the answer is larger than {MAX_ANSWER_BYTES} bytes")
+    return bytes(body)
 
 
 def _proxy_for(address: httpx.URL) -> str | None:

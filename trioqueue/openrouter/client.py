@@ -9,6 +9,7 @@ import httpx
 from trioqueue.domain.completions import Completion, CompletionRequest, Transient
 from trioqueue.http.answers import Fault
 from trioqueue.http.exchange import Endpoint
+from trioqueue.http.posts import Transport
 from trioqueue.openrouter.protocol import read_answer, request_body
 
 ACCOUNT_DIGITS: Final = 16
@@ -27,10 +28,10 @@ class OpenRouter:
         account: A digest of the address and the key.
 
     Raises:
-        trioqueue.http.exchange.UnusableEndpoint: The address or the key cannot be used.
+        trioqueue.http.posts.UnusableEndpoint: The address or the key cannot be used.
     """
 
-    def __init__(self, url: str, key: str, transport: httpx.AsyncBaseTransport) -> None:
+    def __init__(self, url: str, key: str, transport: Transport) -> None:
         headers = {"Authorization": f"Bearer {key}"}
         self._endpoint = Endpoint(f"{url.rstrip('/')}/chat/completions", headers, transport)
         self._key = key
@@ -48,11 +49,4 @@ class OpenRouter:
         exchanged = await self._endpoint.post(body, timeout=timeout, repeatable=True)
         if isinstance(exchanged, Fault):
             return Transient(exchanged.reason, timed_out=exchanged.timed_out)
-        return read_answer(
-            exchanged.status,
-            exchanged.headers,
-            exchanged.body,
-            now=datetime.now(UTC),
-            asked_model=request.model,
-            key=self._key,
-        )
+        return read_answer(exchanged, now=datetime.now(UTC), asked_model=request.model, key=self._key)

@@ -29,7 +29,7 @@ from trioqueue.domain.completions import (
     Usage,
 )
 from trioqueue.domain.retry_after import parse_retry_after
-from trioqueue.http.answers import excerpt, mapping, read_json, storable
+from trioqueue.http.answers import Answer, excerpt, mapping, read_json, storable
 
 MOST_TOKENS: Final = 100_000_000
 """A count above it is no count; dozens of calls still add up to less than PostgreSQL's integer holds."""
@@ -150,22 +150,19 @@ def request_body(request: CompletionRequest, *, routed: bool = True) -> bytes:
     return orjson.dumps(body)
 
 
-def read_answer(
-    status: int, headers: Mapping[str, str], body: bytes, *, now: datetime, asked_model: str = "", key: str = ""
-) -> Completion:
+def read_answer(answered: Answer, *, now: datetime, asked_model: str = "", key: str = "") -> Completion:
     """What an answer means, for any bytes whatsoever; never raises.
 
     Args:
-        status: The HTTP status.
-        headers: The headers, with names in lower case or in a mapping that ignores case.
-        body: The whole body; it may begin with white space, sent to keep the connection alive.
+        answered: The answer; its body may begin with white space, sent to keep the connection alive.
         now: The time with its zone, for a Retry-After that is a date.
         asked_model: The model that was asked, for an answer that names none.
         key: The key of the request, which error messages may repeat; it is left out of reasons.
     """
-    answer = mapping(read_json(body))
+    status = answered.status
+    answer = mapping(read_json(answered.body))
     usage = read_usage(answer.get("usage"))
-    failure = _Failure(status, parse_retry_after(headers, now), usage, key)
+    failure = _Failure(answered, now, usage, key)
     if error := answer.get("error"):
         return failure.completion(error)
     if not 200 <= status < 300:
@@ -227,8 +224,8 @@ def _read_finish(choice: Mapping[str, Any], usage: Usage, key: str) -> Completio
 class _Failure:
     """An answer that may turn out to be an error."""
 
-    status: int
-    retry_after: float | None
+    answered: Answer
+    now: datetime
     usage: Usage
     key: str
 
@@ -240,16 +237,19 @@ class _Failure:
         told = f"{status} {error_type}".strip()
         reason = excerpt(f"{told}: {text if isinstance(text, str) and text else 'no message'}", self.key)
         meaning = BY_ERROR_TYPE.get(error_type) or _by_status(status)
-        return self._completion(_settle(meaning, metadata, asks_to_wait=self.retry_after is not None), reason)
+        retry_after = parse_retry_after(self.answered.headers, self.now)
+        settled = _settle(meaning, metadata, asks_to_wait=retry_after is not None)
+        return self._completion(settled, reason, retry_after)
 
     def _status(self, fields: Mapping[str, Any]) -> int:
         """The HTTP status, or for an error inside a 200 the error's own code, which may be a string."""
         code = fields.get("code")
-        if 200 <= self.status < 300 and isinstance(code, int | str) and str(code) in _ERROR_CODES:
+        status = self.answered.status
+        if 200 <= status < 300 and isinstance(code, int | str) and str(code) in _ERROR_CODES:
             return int(code)
-        return self.status
+        return status
 
-    def _completion(self, meaning: Meaning, reason: str) -> Completion:
+    def _completion(self, meaning: Meaning, reason: str, retry_after: float | None) -> Completion:
         match meaning:
             case Meaning.MESSAGE:
                 return MessageAtFault(reason, self.usage)
@@ -260,7 +260,7 @@ class _Failure:
             case Meaning.CREDITS:
                 return OutOfCredits(reason, self.usage)
             case Meaning.RATE_LIMIT:
-                return RateLimited(reason, self.retry_after, self.usage)
+                return RateLimited(reason, retry_after, self.usage)
             case Meaning.TRUNCATED:
                 return Truncated(self.usage)
             case Meaning.TRANSIENT | Meaning.OVERLOAD:
