@@ -9,6 +9,7 @@ import trio
 from tests.support.database import fetch, fetch_value, start_run
 from tests.support.main_job import main_job
 from trioqueue.simulator import GatewayFault, ModelFault, ModelTrouble, RequestKind, Rule, SplitShape, WorldSettings
+from trioqueue.simulator.choice import Seen
 from trioqueue.worker.tally import End
 
 ModelScript: TypeAlias = list[Rule[ModelTrouble]]
@@ -256,3 +257,25 @@ async def test_a_daemon_is_woken_by_a_new_run(migrated_url: str) -> None:
                 worker.drain.begin()
 
         assert worker.tally.claimed == 3
+
+
+async def test_a_limit_stops_all_workers_and_one_call_finds_its_end(migrated_url: str) -> None:
+    """While a model limits calls, two workers make those under way and then one at a time, until one is answered."""
+    limited_until = trio.current_time() + 2.5
+
+    def limit(_: Seen) -> ModelTrouble | None:
+        return ModelFault.RATE_LIMITED_FRACTION if trio.current_time() < limited_until else None
+
+    world = WorldSettings(model_script=limit, retry_after=1.0)
+    async with main_job(migrated_url, world, concurrency=20, adaptive_concurrency=False) as job:
+        await start_run(job.database.pool, 100)
+        workers = [job.worker(), job.worker()]
+        with trio.fail_after(PATIENCE):
+            async with trio.open_nursery() as nursery:
+                for worker in workers:
+                    nursery.start_soon(partial(worker.run_once, deadline=None, until_empty=True))
+
+        refused = [call for call in job.world.calls if call.fault is not None]
+        assert sum((worker.tally.ends for worker in workers), Counter()) == {End.SENT: 100}
+        assert 20 <= len(refused) <= 43
+        assert await fetch(job.database.pool, "select * from model_gates") == []
