@@ -75,6 +75,20 @@ async def test_a_claim_brings_all_that_is_needed(pool: Pool, store: PostgresStor
     assert (message.text, message.parts, message.retry_count) == (None, (), 0)
 
 
+async def test_two_claims_of_one_message_in_a_batch(pool: Pool, store: PostgresStore) -> None:
+    """A worker that has lost a message and claimed it again is told of each claim by itself, in either order."""
+    await start_run(pool, 1)
+    worker = incarnation()
+    [lost] = await claimed(store, worker)
+    await fetch(pool, "update workers set beat_at = now() - interval '1 hour'")
+    await store.rescue(idempotent=False)
+    [held] = await claimed(store, worker)
+    facts = [TextGenerated(message.claim, "A text.", "some/model", SPENT, 7) for message in (lost, held)]
+
+    assert await store.commit(facts) == [Verdict.CLAIM_LOST, Verdict.DURABLE]
+    assert await store.commit(facts[::-1]) == [Verdict.DURABLE, Verdict.CLAIM_LOST]
+
+
 async def test_no_message_is_claimed_twice(pool: Pool, store: PostgresStore) -> None:
     """Two workers share the due messages; when none is left, a claim is empty."""
     await start_run(pool, 10)

@@ -318,9 +318,18 @@ async def _verdicts(
     for each, cursor in zip(told, cursors, strict=True):
         if each.places:
             held = {row[0]: _verdict(row) for row in await cursor.fetchall()}
-            for place in each.places:
-                verdicts[place] = held.get(facts[place].claim.message_id, Verdict.CLAIM_LOST)
+            claims = [facts[place].claim for place in each.places]
+            newest = {claim.message_id: claim.fence for claim in sorted(claims, key=_fence)}
+            for place, claim in zip(each.places, claims, strict=True):
+                # The rows name messages. Of two claims of one message the newer is meant: it was taken from this
+                # worker and claimed by it again, and what holds the older does not know it yet.
+                if claim.fence == newest[claim.message_id]:
+                    verdicts[place] = held.get(claim.message_id, Verdict.CLAIM_LOST)
     return verdicts
+
+
+def _fence(claim: Claim) -> int:
+    return claim.fence
 
 
 def _verdict(row: tuple[Any, ...]) -> Verdict:
