@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trioqueue.domain.completions import AnswerFormat, CompletionRequest
+from trioqueue.domain.hidden_characters import hidden_character
 from trioqueue.domain.prompts import LONGEST_VALUE, generation_request, split_request
 
 HOSTILE: Final = (
@@ -34,7 +35,7 @@ INVISIBLE: Final = (
     "\0\x7f\x9b\u00ad\u034f\u115f\u180e\u200b\u200c\u2028\u202e\u2060\u3164\ufe00\ufe0d\ufeff\uffa0"
     "\U000e0041\U000e007f\U000e0100\U000e01ef"
 )
-EMOJI: Final = ("👩‍👩‍👧‍👦", "❤️", "👍🏽", "🇧🇷", "🏳️‍🌈", "1️⃣", "⌚︎")
+EMOJI: Final = ("👩‍👩‍👧‍👦", "❤️", "👍🏽", "🇧🇷", "🏳️‍🌈", "1️⃣", "⌚︎", "می‌خواهم")
 
 texts = st.text(st.characters(codec=None)) | st.sampled_from(HOSTILE) | st.text(st.sampled_from(FORMAT))
 hostile_texts = st.lists(texts, max_size=4).map("".join)
@@ -111,7 +112,9 @@ def test_nothing_unseen_gets_in(context: dict[str, Any]) -> None:
     user = written(context).user
     unseen = {char for char in user if unicodedata.category(char) in ("Cc", "Cf", "Cs", "Co")}
 
-    assert unseen <= {"\n", "\t", "\u200d"}
+    assert unseen <= {"\n", "\t", "\u200c", "\u200d"}
+    assert not any("\U000e0000" <= char <= "\U000e0fff" for char in user)
+    assert hidden_character(user) is None
     assert user.encode()
 
 
@@ -121,9 +124,17 @@ def test_invisible_characters_are_dropped(char: str) -> None:
     assert lead_of(written({f"na{char}me": f"A{char}na{char * 3}"})) == {"name": "Ana"}
 
 
+@pytest.mark.parametrize("carrier", ["A\u200db", "A\ufe0fb", "😀" + "\ufe0f" * 8, "😀" + "\u200d" * 8, "\u200d\ufe0f"])
+def test_what_holds_emoji_together_carries_nothing(carrier: str) -> None:
+    """Joiners and selectors where no emoji needs them are dropped: rows of them spell a hidden text in two digits."""
+    [read] = lead_of(written({"note": carrier})).values()
+
+    assert read in ("Ab", "😀", "😀\ufe0f", "")
+
+
 @pytest.mark.parametrize("emoji", EMOJI)
 def test_emoji_survive(emoji: str) -> None:
-    """What holds an emoji together stays: joiners and the two selectors of its form."""
+    """What holds an emoji together stays: joiners and the two selectors of its form; so do the joiners of Persian."""
     assert lead_of(written({"note": f"oi {emoji}!"})) == {"note": f"oi {emoji}!"}
 
 
