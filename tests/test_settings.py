@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from typed_settings import Secret
 
 from trioqueue.bootstrap import open_database
+from trioqueue.domain.screening import ScreeningRule
 from trioqueue.settings import (
     DEFAULT,
     SETTINGS,
@@ -387,3 +388,15 @@ def test_every_setting_is_explained(setting: Any) -> None:
     assert setting.help.endswith(".")
     assert setting.rule.words
     assert ("Seconds" in setting.help) == (setting.kind is float)
+
+
+def test_rules_of_screening_are_named() -> None:
+    """Rules that are off are a list of names; another name is refused with those that there are."""
+    assert load({"TRIOQUEUE_SCREENING_OFF": "link, PIX-key"}).screening_off == (
+        ScreeningRule.LINK,
+        ScreeningRule.PIX_KEY,
+    )
+
+    [problem] = problems({"TRIOQUEUE_SCREENING_OFF": "link,links"})
+
+    assert problem.startswith("TRIOQUEUE_SCREENING_OFF is 'link,links': allowed is any of placeholder, prompt-leak,")

@@ -10,6 +10,7 @@ import trio
 
 from tests.simulator.clients import Client, content
 from tests.simulator.worlds import client_of
+from trioqueue.domain.screening import ScreeningRule, screen
 from trioqueue.simulator import Fate, ModelFault, Rule
 from trioqueue.simulator.model_answers import HUGE
 
@@ -55,6 +56,12 @@ FINISHED_BADLY = {
     ModelFault.CONTENT_FILTER: "content_filter",
 }
 CONTENTS = {ModelFault.EMPTY_CONTENT: "", ModelFault.NULL_CONTENT: None, ModelFault.SHORT_CONTENT: "Oi"}
+UNFIT_TO_SEND = {
+    ModelFault.UNFILLED_CONTENT: ScreeningRule.PLACEHOLDER,
+    ModelFault.INVENTED_CONTENT: ScreeningRule.LINK,
+    ModelFault.LEAKED_CONTENT: ScreeningRule.PROMPT_LEAK,
+    ModelFault.HIDDEN_CONTENT: ScreeningRule.HIDDEN_CHARACTERS,
+}
 IN_200 = {ModelFault.ERROR_IN_200: 502, ModelFault.RATE_LIMIT_IN_200: 429}
 PAGES = {ModelFault.BAD_GATEWAY_HTML: 502, ModelFault.HTML: 200}
 BROKEN = {
@@ -90,7 +97,7 @@ async def answer(fault: ModelFault, **settings: Any) -> httpx.Response:
 
 def test_every_fault_is_tried():
     """No fault is missing here."""
-    in_tables = {*ERRORS, *FINISHED_BADLY, *CONTENTS, *IN_200, *PAGES, *BROKEN, *ENDLESS}
+    in_tables = {*ERRORS, *FINISHED_BADLY, *CONTENTS, *UNFIT_TO_SEND, *IN_200, *PAGES, *BROKEN, *ENDLESS}
 
     assert set(ModelFault) == in_tables | ONES_OF_THEIR_OWN
 
@@ -178,6 +185,17 @@ async def test_contents(fault: ModelFault):
 
     assert message["content"] == CONTENTS[fault]
     assert message["reasoning"]
+
+
+@pytest.mark.parametrize("fault", UNFIT_TO_SEND)
+async def test_contents_that_must_not_leave(fault: ModelFault):
+    """A text that is one, whole and long enough, can have what a rule of screening finds."""
+    choice = (await answer(fault)).json()["choices"][0]
+    finding = screen(choice["message"]["content"], instructions="", context={})
+
+    assert choice["finish_reason"] == "stop"
+    assert finding is not None
+    assert finding.rule is UNFIT_TO_SEND[fault]
 
 
 async def test_missing_members():

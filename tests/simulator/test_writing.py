@@ -5,7 +5,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trioqueue.simulator.writing import LONGEST, SHORTEST, outreach_message
+from trioqueue.simulator.writing import LINKS_AND_PRICES, LONGEST, SHORTEST, outreach_message
 
 VALUES = st.none() | st.booleans() | st.integers() | st.text(max_size=600) | st.lists(st.text(), max_size=2)
 LEADS = st.dictionaries(st.sampled_from(["client_name", "company", "deal_value", "note"]), VALUES)
@@ -27,12 +27,20 @@ def test_same_prompt(lead: dict[str, Any], prompt: str):
 
 def test_variety():
     """Among a few hundred prompts there are short messages, paragraphs, addresses, amounts, emoji and bold text."""
-    messages = [outreach_message({"client_name": "Ana"}, str(number)) for number in range(300)]
+    prompts = [f"{LINKS_AND_PRICES} {number}" for number in range(300)]
+    messages = [outreach_message({"client_name": "Ana"}, prompt) for prompt in prompts]
 
     assert len(set(messages)) > 200
     assert min(len(message) for message in messages) < 150
     assert max(len(message) for message in messages) > 400
     assert all(any(sign in message for message in messages) for sign in ("\n\n", "https://", "R$", "👍🏽", "*", '"'))
+
+
+def test_nothing_is_invented():
+    """A prompt without links and prices gets messages without any."""
+    messages = [outreach_message({"client_name": "Ana"}, str(number)) for number in range(300)]
+
+    assert not any(sign in message for message in messages for sign in ("https://", "R$"))
 
 
 def test_lead():

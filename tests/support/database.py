@@ -14,9 +14,10 @@ from trioqueue.postgres.connect import connect
 from trioqueue.postgres.migrations import migrate
 from trioqueue.postgres.pool import Pool
 from trioqueue.postgres.statements import statement
+from trioqueue.simulator.writing import LINKS_AND_PRICES
 
 SCHEMA = "trioqueue"
-CAMPAIGN = Campaign(UUID(int=1), "Autumn", "some/model", "Write kindly.")
+CAMPAIGN = Campaign(UUID(int=1), "Autumn", "some/model", f"Write kindly. You may say: {LINKS_AND_PRICES}.")
 
 
 async def migrate_database(url: str, schema: str = SCHEMA) -> None:

@@ -11,6 +11,7 @@ import trio
 
 from tests.support.fakes import FakeGateway, FakeModel, FakeStore, StoredMessage
 from trioqueue.domain.messages import Incarnation
+from trioqueue.domain.screening import ScreeningRule
 from trioqueue.worker.calls import ModelCalls
 from trioqueue.worker.drain import Drain
 from trioqueue.worker.gates import Gates
@@ -38,6 +39,7 @@ DEFAULTS: Final = WorkerSettings(
     poll_interval=5.0,
     skip_after=3600.0,
     adaptive_concurrency=True,
+    screening_off=(),
 )
 
 
@@ -63,6 +65,7 @@ class Rig:
     tally: Tally = attrs.field(factory=Tally)
     limiter: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(5))
     incarnation: Incarnation = attrs.field(factory=incarnation)
+    screening_off: Collection[ScreeningRule] = ()
     held: set[UUID] = attrs.field(factory=set)
     gates: Gates = attrs.field(init=False)
     ledger: Ledger = attrs.field(init=False)
@@ -78,7 +81,7 @@ class Rig:
         writer = Writer(
             ModelCalls(self.model, self.gates, random.Random(1)),
             self.ledger,
-            WriterSettings(generate_timeout=30.0, split_timeout=20.0),
+            WriterSettings(generate_timeout=30.0, split_timeout=20.0, screening_off=self.screening_off),
         )
         sender = Sender(self.gateway, self.ledger, self.drain, self.heartbeat, timeout=10.0)
         self.pipeline = Pipeline(writer, sender, self.ledger, self.store, self.drain, self.tally, COMPUTE_TIMEOUT)

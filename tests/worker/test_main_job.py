@@ -8,6 +8,7 @@ import trio
 
 from tests.support.database import fetch, fetch_value, start_run
 from tests.support.main_job import main_job
+from trioqueue.domain.screening import ScreeningRule
 from trioqueue.simulator import GatewayFault, ModelFault, ModelTrouble, RequestKind, Rule, SplitShape, WorldSettings
 from trioqueue.simulator.choice import Seen
 from trioqueue.worker.tally import End
@@ -232,6 +233,48 @@ async def test_one_messages_failure_is_its_own(migrated_url: str) -> None:
             await worker.run_once(deadline=None, until_empty=True)
 
         assert worker.tally.ends == {End.FAILED: 2, End.REQUEUED: 2, End.UNCONFIRMED: 1, End.SENT: 15}
+
+
+async def test_what_must_not_leave_does_not(migrated_url: str) -> None:
+    """Texts with placeholders, inventions, the prompt or hidden characters fail for good, and are stored to be seen."""
+    script: ModelScript = [
+        Rule(ModelFault.UNFILLED_CONTENT, kind=RequestKind.GENERATE, nth=1),
+        Rule(ModelFault.INVENTED_CONTENT, kind=RequestKind.GENERATE, nth=2),
+        Rule(ModelFault.LEAKED_CONTENT, kind=RequestKind.GENERATE, nth=3),
+        Rule(ModelFault.HIDDEN_CONTENT, kind=RequestKind.GENERATE, nth=4),
+    ]
+    async with main_job(migrated_url, WorldSettings(model_script=script)) as job:
+        pool = job.database.pool
+        await start_run(pool, 10)
+        worker = job.worker()
+        with trio.fail_after(PATIENCE):
+            await worker.run_once(deadline=None, until_empty=True)
+
+        assert worker.tally.ends == {End.FAILED: 4, End.SENT: 6}
+        assert len(job.delivered()) == 6
+        query = (
+            "select split_part(error_message, ':', 1), retry_count, generated_message is not null, ai_tokens_used > 0"
+        )
+        rows = await fetch(pool, f"{query} from campaign_messages where status = 'failed'")
+        found = {"placeholder", "link", "prompt-leak", "hidden-characters"}
+        assert set(rows) == {(f"screening ({rule})", 0, True, True) for rule in found}
+        logged = "select count(*) from campaign_logs where step_name = 'ERRO' and starts_with(message, 'screening (')"
+        assert await fetch_value(pool, logged) == 4
+        counters = "select status, leads_success, leads_failed from campaign_runs"
+        assert await fetch(pool, counters) == [("completed", 6, 4)]
+
+
+async def test_screening_can_be_turned_off(migrated_url: str) -> None:
+    """A text that only a rule finds that is off is sent."""
+    script: ModelScript = [Rule(ModelFault.HIDDEN_CONTENT, kind=RequestKind.GENERATE)]
+    off = (ScreeningRule.HIDDEN_CHARACTERS, ScreeningRule.PRICE)
+    async with main_job(migrated_url, WorldSettings(model_script=script), screening_off=off) as job:
+        await start_run(job.database.pool, 2)
+        worker = job.worker()
+        with trio.fail_after(PATIENCE):
+            await worker.run_once(deadline=None, until_empty=True)
+
+        assert worker.tally.ends == {End.SENT: 2}
 
 
 async def test_no_split_sends_one_part(migrated_url: str) -> None:

@@ -23,6 +23,7 @@ from trioqueue.domain.completions import (
 )
 from trioqueue.domain.facts import PartsPlanned, TextGenerated
 from trioqueue.domain.logs import LogStep
+from trioqueue.domain.screening import ScreeningRule
 from trioqueue.domain.splitting import split_deterministically
 from trioqueue.domain.states import MessageStatus, PartStatus
 from trioqueue.ports import StoreUnavailable
@@ -227,6 +228,97 @@ async def test_a_text_that_is_no_message_is_a_failed_attempt(text: str) -> None:
     assert (message.status, message.retry_count, message.text) == (MessageStatus.PENDING, 1, None)
     assert message.spent.tokens == 120
     assert rig.tally.tokens_used == 120
+
+
+BAD_TEXT = "Olá {{nome}}, tudo bem com você?"
+
+
+@virtual_time
+async def test_a_screened_text_fails_for_good() -> None:
+    """A text that must not leave ends its message with the rule's name; it is paid for, stored, and never sent."""
+    async with running(Rig(model=FakeModel(generate=deque([generated(BAD_TEXT)])))) as rig:
+        message = rig.store.add()
+        await rig.process(message)
+
+    assert (message.status, message.retry_count, message.text) == (MessageStatus.FAILED, 0, BAD_TEXT)
+    assert message.error == 'screening (placeholder): a value is missing at "{{nome}}"'
+    assert message.spent.tokens == 120
+    assert rig.store.steps(message) == [LogStep.GENERATED, LogStep.FAILED]
+    assert rig.model.calls(AnswerFormat.MESSAGE_PARTS) == 0
+    assert rig.gateway.offered == []
+    assert rig.tally.ends == {End.FAILED: 1}
+    assert len(rig.pipeline.writer.leads) == 0
+
+
+@virtual_time
+async def test_a_screened_text_is_stored_with_the_messages_end() -> None:
+    """Text and end are told in one commit: a crash in between would leave a text that the next attempt sends."""
+    async with running(Rig(model=FakeModel(generate=deque([generated(BAD_TEXT)])))) as rig:
+        message = rig.store.add()
+        gate = rig.store.hold("commit")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(rig.process, message)
+            await passes(5.0)
+
+            assert message.text is None
+            gate.set()
+
+    [generated_fact] = rig.store.facts(TextGenerated)
+    assert generated_fact.text == BAD_TEXT
+    assert message.status is MessageStatus.FAILED
+
+
+@virtual_time
+async def test_a_rule_that_is_off_lets_its_texts_pass() -> None:
+    """A text that only a rule finds that is off goes out."""
+    rig = Rig(model=FakeModel(generate=deque([generated(BAD_TEXT)])), screening_off={ScreeningRule.PLACEHOLDER})
+    async with running(rig):
+        message = rig.store.add()
+        await rig.process(message)
+
+    assert message.status is MessageStatus.SENT
+    assert rig.gateway.texts(message.conversation_id) == [BAD_TEXT]
+
+
+@virtual_time
+async def test_a_stored_text_is_screened_again() -> None:
+    """A message that a person had tried again ends as before while nothing has changed; nothing is paid for that."""
+    async with running(Rig()) as rig:
+        message = rig.store.add(text=BAD_TEXT)
+        await rig.process(message)
+
+    assert (message.status, message.text) == (MessageStatus.FAILED, BAD_TEXT)
+    assert message.error == 'screening (placeholder): a value is missing at "{{nome}}"'
+    assert rig.model.calls(AnswerFormat.TEXT) == 0
+    assert rig.gateway.offered == []
+
+
+@virtual_time
+async def test_parts_are_not_screened_again() -> None:
+    """A message that was split goes on with its parts: some may have left, and the rest belongs to them."""
+    async with running(Rig()) as rig:
+        message = rig.store.add(text=BAD_TEXT, parts={1: StoredPart(BAD_TEXT)})
+        await rig.process(message)
+
+    assert message.status is MessageStatus.SENT
+    assert rig.gateway.texts(message.conversation_id) == [BAD_TEXT]
+
+
+@virtual_time
+async def test_another_leads_name_is_found_while_its_message_is_in_flight() -> None:
+    """A model that mixes up two messages does not tell one lead the name of the other."""
+    mixed_up = generated("Olá, Bruno Dias Lima! Tudo bem?")
+    async with running(Rig(model=FakeModel(generate=deque([Takes(9.0, generated()), mixed_up])))) as rig:
+        other = rig.store.add(context={"client_name": "Bruno Dias Lima"})
+        message = rig.store.add(context={"client_name": "Ana Souza"})
+        claimed = await rig.store.claim(rig.incarnation.id, 2)
+        async with trio.open_nursery() as nursery:
+            for one in sorted(claimed, key=lambda one: one.claim.message_id != other.id):
+                nursery.start_soon(rig.pipeline.process, one)
+                await passes(1.0)
+
+    assert (other.status, message.status) == (MessageStatus.SENT, MessageStatus.FAILED)
+    assert message.error == 'screening (other-lead): the name of another lead: "bruno dias lima"'
 
 
 @virtual_time

@@ -17,6 +17,7 @@ from typed_settings.constants import METADATA_KEY, SECRET_REPR
 from typed_settings.types import SecretRepr
 
 from trioqueue.domain.errors import TrioqueueError
+from trioqueue.domain.screening import ScreeningRule
 from trioqueue.settings.rules import (
     ADDRESS,
     DATABASE,
@@ -25,6 +26,7 @@ from trioqueue.settings.rules import (
     PATH,
     REGION,
     SCHEMA,
+    SCREENING_RULE,
     YES_OR_NO,
     Rule,
     each,
@@ -186,6 +188,11 @@ class Settings:
         _HOUR, seconds(1, _YEAR), "Seconds after its due time that a pending message is skipped as too old."
     )
     default_region: str = _option("BR", REGION, "The region of telephone numbers without country code (ISO 3166-1).")
+    screening_off: tuple[ScreeningRule, ...] = _option(
+        (),
+        each(SCREENING_RULE),
+        "The rules of screening that generated texts are not held to; docs/screening.md tells what each finds.",
+    )
     log_level: LogLevel = _option(LogLevel.INFO, one_of(LogLevel), "The least severe log line that is written.")
     log_format: LogFormat = _option(
         LogFormat.AUTO, one_of(LogFormat), "How log lines are written; auto is console on a terminal, else json."

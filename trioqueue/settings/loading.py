@@ -16,7 +16,7 @@ from enum import StrEnum
 from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final, get_origin
+from typing import Any, Final, get_args, get_origin
 
 import attrs
 from typed_settings.converters import TSConverter
@@ -212,9 +212,10 @@ def _converted(given: _Given) -> object:
 
 
 def _structured(given: _Given, kind: Any) -> object:
-    return (
-        _items(given.value) if get_origin(kind) is tuple else _converter(given.directory).structure(given.value, kind)
-    )
+    structure = _converter(given.directory).structure
+    if get_origin(kind) is tuple:
+        return tuple(structure(item, get_args(kind)[0]) for item in _items(given.value))
+    return structure(given.value, kind)
 
 
 def _converter(directory: Path) -> TSConverter:
@@ -230,11 +231,11 @@ def _converter(directory: Path) -> TSConverter:
     return converter
 
 
-def _items(value: Any) -> tuple[str, ...]:
-    """A list of texts, or of what stands between the commas of one."""
+def _items(value: Any) -> list[Any]:
+    """The items of a list, or what stands between the commas of a text."""
     if isinstance(value, str):
-        return tuple(item for part in value.split(",") if (item := part.strip()))
-    return tuple(_only(str, item) for item in _only((list, tuple), value))
+        return [item for part in value.split(",") if (item := part.strip())]
+    return list(_only((list, tuple), value))
 
 
 def _only(kinds: type | tuple[type, ...], value: Any) -> Any:

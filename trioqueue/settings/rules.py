@@ -14,6 +14,7 @@ import attrs
 from typed_settings.constants import SECRET_REPR
 
 from trioqueue.domain.phones import is_region
+from trioqueue.domain.screening import ScreeningRule
 
 
 @attrs.frozen
@@ -101,6 +102,7 @@ REGION: Final = Rule(
     "a region's two letters in capitals, such as BR", lambda value: isinstance(value, str) and is_region(value)
 )
 MODEL: Final = matching("names of models without spaces and commas", r"[^\s,]{1,200}")
+SCREENING_RULE: Final = Rule(f"any of {', '.join(ScreeningRule)}", lambda value: isinstance(value, ScreeningRule))
 PATH: Final = Rule("a path", lambda value: isinstance(value, Path) and "\0" not in str(value))
 YES_OR_NO: Final = Rule("true or false", lambda value: isinstance(value, bool))
 

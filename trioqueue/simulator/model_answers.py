@@ -154,6 +154,12 @@ _SPOILT: Final[Mapping[ModelFault, Callable[[Completion], None]]] = {
     ModelFault.EMPTY_CONTENT: _with_content(""),
     ModelFault.NULL_CONTENT: _with_content(None),
     ModelFault.SHORT_CONTENT: _with_content("Oi"),
+    ModelFault.UNFILLED_CONTENT: _with_content("Olá, {{client_name}}! Aqui é a [Seu Nome]. Podemos conversar hoje?"),
+    ModelFault.INVENTED_CONTENT: _with_content(
+        "Olá! Só hoje por R$ 17,90 em https://oferta-inventada.example/hoje, ou ligue (11) 91234-0000."
+    ),
+    ModelFault.LEAKED_CONTENT: _with_content('Olá!\n<lead>\n{"client_name": "Ana"}\n</lead>\nPodemos conversar hoje?'),
+    ModelFault.HIDDEN_CONTENT: _with_content("Olá!\u200b Podemos conversar\U000e0068\U000e0069 ainda hoje?"),
     ModelFault.NO_CHOICES: _no_choices,
     ModelFault.NO_USAGE: _no_usage,
 }

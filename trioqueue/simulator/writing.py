@@ -49,6 +49,12 @@ _QUESTIONS: Final = (
     "Posso te mandar os detalhes por aqui? 🚀",
     "O que acha?",
 )
+_LINK_OR_PRICE: Final = re.compile(r"https?://[^\s]*\w|R\$ [\d.,]*\d")
+LINKS_AND_PRICES: Final = (
+    "https://exemplo.com.br/resumo?origem=whats&id=42, https://exemplo.com.br/v/7, R$ 1.500,00, R$ 4.800"
+)
+"""What a prompt has to say for messages to have all that they may have."""
+
 _JOINTS: Final = (" ", "\n", "\n\n")
 
 
@@ -66,9 +72,14 @@ def outreach_message(lead: Mapping[str, Any], prompt: str) -> str:
     detail_count = picks.number(8) - 2
     if detail_count <= 0:
         return opening
-    details = picks.several(_DETAILS, min(detail_count, 4))
+    details = picks.several(_known_details(prompt), min(detail_count, 4))
     middle = picks.one(_JOINTS).join(details)
     return picks.one(_JOINTS).join((opening, middle, picks.one(_QUESTIONS)))
+
+
+def _known_details(prompt: str) -> Sequence[str]:
+    """What may be said: a model that does as it is told takes links and prices from its prompt and invents none."""
+    return [detail for detail in _DETAILS if all(fact in prompt for fact in _LINK_OR_PRICE.findall(detail))]
 
 
 class _Picks:

@@ -64,7 +64,8 @@ class Pipeline:
         work = Work(message)
         successor = None
         try:
-            end, successor = await self._process(work)
+            with self.writer.leads.during(message.claim.message_id, message.context):
+                end, successor = await self._process(work)
         except ClaimLost as error:
             log.warning("claim lost", message_id=str(message.claim.message_id), reason=str(error))
             end = End.LOST
@@ -82,7 +83,7 @@ class Pipeline:
             return await self._stop(work, MessageAtFault("the lead has no phone number to send to"))
         stop = await self._write(work)
         if stop is not None:
-            return await self._stop(work, stop)
+            return await self._stop(work, stop, work.told)
         phase = await self.sender.send(work, conversation_id, _planned(work))
         if phase.stop is not None:
             return await self._stop(work, phase.stop, phase.told)

@@ -7,7 +7,7 @@ A service that fails begins the drain, for to fall over at once would cut what i
 
 import math
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from functools import partial
 from typing import Final
 from uuid import UUID
@@ -17,6 +17,7 @@ import structlog
 import trio
 
 from trioqueue.domain.messages import Incarnation
+from trioqueue.domain.screening import ScreeningRule
 from trioqueue.ports import Gateway, Model, Store, StoreUnavailable
 from trioqueue.worker.calls import ModelCalls
 from trioqueue.worker.drain import Drain
@@ -52,6 +53,7 @@ class WorkerSettings:
     poll_interval: float
     skip_after: float
     adaptive_concurrency: bool
+    screening_off: Collection[ScreeningRule]
 
 
 class Worker:
@@ -102,7 +104,8 @@ class Worker:
             store, incarnation.id, held, self._gates, gateway.idempotent, settings.skip_after, self.tally
         )
         calls = ModelCalls(model, self._gates, chance)
-        writer = Writer(calls, self._ledger, WriterSettings(settings.generate_timeout, settings.split_timeout))
+        limits = WriterSettings(settings.generate_timeout, settings.split_timeout, settings.screening_off)
+        writer = Writer(calls, self._ledger, limits)
         sender = Sender(gateway, self._ledger, self.drain, self._heartbeat, settings.send_timeout)
         pipeline = Pipeline(writer, sender, self._ledger, store, self.drain, self.tally, settings.compute_timeout)
         self._intake = Intake(

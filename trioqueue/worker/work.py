@@ -7,6 +7,7 @@ import attrs
 from trioqueue.domain.attempts import AttemptFailed, WaitLonger
 from trioqueue.domain.completions import MessageAtFault, Usage
 from trioqueue.domain.errors import TrioqueueError
+from trioqueue.domain.facts import Fact
 from trioqueue.domain.logs import LogStep
 from trioqueue.domain.messages import ClaimedMessage
 from trioqueue.domain.splitting import Split
@@ -61,6 +62,7 @@ class Work:
         send_time_ms: Milliseconds that the gateway took for it so far.
         parts_sent: Parts that were sent by this work.
         split: How it was split by this work; None when it was not.
+        told: Facts that go with the end of the work, in one commit with it.
         under_way: The part whose intent is on disk and whose outcome is not yet.
     """
 
@@ -71,6 +73,7 @@ class Work:
     send_time_ms: int = attrs.field(init=False)
     parts_sent: int = 0
     split: SplitDone | None = None
+    told: tuple[Fact, ...] = ()
     under_way: int | None = None
 
     def __attrs_post_init__(self) -> None:

@@ -1,5 +1,6 @@
-"""The compute phase of a message: its text is generated and stored, then cut into parts."""
+"""The compute phase of a message: its text is generated, screened and stored, then cut into parts."""
 
+from collections.abc import Collection
 from typing import assert_never
 
 import attrs
@@ -20,7 +21,9 @@ from trioqueue.domain.completions import (
 from trioqueue.domain.facts import TextGenerated, Verdict
 from trioqueue.domain.logs import LogEntry, LogLevel, LogStep
 from trioqueue.domain.message_check import UnfitMessage, checked_message
+from trioqueue.domain.messages import ClaimedMessage
 from trioqueue.domain.prompts import generation_request, split_request
+from trioqueue.domain.screening import KnownLeads, ScreeningRule, screen
 from trioqueue.domain.splitting import needs_splitting, split_by_answer
 from trioqueue.worker.calls import Bill, ModelCalls
 from trioqueue.worker.ledger import Ledger
@@ -31,29 +34,42 @@ log = structlog.get_logger(__name__)
 
 @attrs.frozen
 class WriterSettings:
-    """Seconds that one call may take, each of its attempts."""
+    """Seconds that one call may take, each of its attempts, and the rules of screening that are not applied."""
 
     generate_timeout: float
     split_timeout: float
+    screening_off: Collection[ScreeningRule] = ()
 
 
 @attrs.frozen(eq=False)
 class Writer:
-    """Writes and splits messages. Both methods may be cancelled at any await; what is stored stays stored."""
+    """Writes and splits messages. Both methods may be cancelled at any await; what is stored stays stored.
+
+    Attributes:
+        calls: How the model is called.
+        ledger: Where texts are made durable.
+        settings: What bounds the calls, and what is screened.
+        leads: The leads of the messages in flight, whose data must not get into another's message.
+    """
 
     calls: ModelCalls
     ledger: Ledger
     settings: WriterSettings
+    leads: KnownLeads = attrs.field(factory=KnownLeads)
 
     async def generate(self, work: Work) -> Stop | None:
-        """Have the text written, check it and store it; nothing where an earlier attempt has stored one.
+        """Have the text written, check it, screen it and store it.
+
+        A text that may not leave is stored in one commit with the message's end: it is paid for, and a person wants to
+        see it. One that an earlier attempt has stored is not written again, but screened again as long as there are no
+        parts: a person may have had the message tried again, after a change of the rules or the instructions or none.
 
         Raises:
             ClaimLost: The message belongs to another worker now.
         """
-        if work.text is not None:
-            return None
         message = work.message
+        if work.text is not None:
+            return None if work.bodies else self._screened(message, work.text)
         began = trio.current_time()
         request = generation_request(message.model, message.instructions, message.context)
         end, spent = await self._call(work, request, self.settings.generate_timeout)
@@ -66,12 +82,26 @@ class Writer:
         time_ms = _ms_since(began)
         entry = _generated(end.model, time_ms, spent)
         fact = TextGenerated(message.claim, text, end.model, work.spent, time_ms, entry)
+        stop = self._screened(message, text)
+        if stop is not None:
+            work.told = (fact,)
+            return stop
         # A deadline may end the wait for the commit, but not take the text back: it is told, and whatever is told of
         # this message later is committed after it.
         work.text = text
         if await self.ledger.record(fact) is not Verdict.DURABLE:
             raise ClaimLost(f"message {message.claim.message_id} belongs to another worker now")
         return None
+
+    def _screened(self, message: ClaimedMessage, text: str) -> MessageAtFault | None:
+        finding = screen(
+            text,
+            instructions=message.instructions,
+            context=message.context,
+            others=self.leads,
+            off=self.settings.screening_off,
+        )
+        return None if finding is None else MessageAtFault(f"screening ({finding.rule}): {finding.reason}")
 
     async def split(self, work: Work, text: str) -> None:
         """Cut the text into parts, with the model's help where that is worth a call.
