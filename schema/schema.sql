@@ -329,7 +329,7 @@ COMMENT ON COLUMN trioqueue.leads.tags IS 'Labels of the CRM.';
 
 COMMENT ON COLUMN trioqueue.leads.custom_fields IS 'Any other facts: an object of name and value.';
 
-COMMENT ON COLUMN trioqueue.leads.status IS 'The CRM''s own state of the lead; trioqueue does not read it.';
+COMMENT ON COLUMN trioqueue.leads.status IS 'The CRM''s own state of the lead. To one that is opted_out nothing is sent; trioqueue reads no other.';
 
 COMMENT ON COLUMN trioqueue.leads.created_at IS 'When the row was made.';
 
@@ -408,6 +408,24 @@ end;
 $$;
 
 COMMENT ON FUNCTION trioqueue.mark_old_campaign_messages_as_skipped(p_one_hour_ago timestamp with time zone, p_limit integer) IS 'Skips the pending messages of running runs that were due before the given time, as many as the limit says; returns how many.';
+
+CREATE FUNCTION trioqueue.reopen_campaign_runs(p_run_ids uuid[]) RETURNS void
+    LANGUAGE sql
+    SET search_path TO 'trioqueue', 'pg_temp'
+    BEGIN ATOMIC
+ WITH reopened AS (
+          UPDATE trioqueue.campaign_runs r SET status = 'running'::text, completed_at = NULL::timestamp with time zone
+           WHERE ((r.id = ANY (reopen_campaign_runs.p_run_ids)) AND (r.status = 'completed'::text))
+           RETURNING r.id
+         )
+  INSERT INTO trioqueue.campaign_logs (run_id, step_name, level, message)  SELECT r.id,
+             'INICIALIZAÇÃO',
+             'info',
+             'run goes on: a message of it is pending again'
+            FROM reopened r;
+END;
+
+COMMENT ON FUNCTION trioqueue.reopen_campaign_runs(p_run_ids uuid[]) IS 'Makes those of the runs running again that are completed, because a message of each is pending again.';
 
 CREATE FUNCTION trioqueue.rescue_campaign_messages(p_limit integer, p_idempotent boolean, p_worker uuid DEFAULT NULL::uuid, p_held uuid[] DEFAULT '{}'::uuid[]) RETURNS TABLE(released integer, unconfirmed integer)
     LANGUAGE plpgsql
@@ -531,6 +549,52 @@ $$;
 
 COMMENT ON FUNCTION trioqueue.resume_campaign_run(p_run_id uuid) IS 'Resumes a paused run and moves the due times of its pending messages by the length of the pause; false when it was not paused.';
 
+CREATE FUNCTION trioqueue.retry_campaign_message(p_message_id uuid) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO 'trioqueue', 'pg_temp'
+    AS $$
+declare
+  v_message campaign_messages;
+  v_run campaign_runs;
+begin
+  -- First the message, then its run: as in every function that moves messages which nobody holds.
+  select * into v_message
+  from campaign_messages m
+  where m.id = p_message_id and m.status in ('failed', 'skipped')
+  for no key update;
+  if not found then
+    return false;
+  end if;
+
+  select * into v_run
+  from campaign_runs r
+  where r.id = v_message.run_id and r.status in ('running', 'paused', 'completed')
+  for no key update;
+  if not found then
+    return false;
+  end if;
+
+  update campaign_messages m
+  set status = 'pending',
+      -- A resumption moves it by the length of the whole pause; then it is due at once.
+      scheduled_at = coalesce(v_run.paused_at, now()),
+      retry_count = 0,
+      error_message = null,
+      updated_at = now()
+  where m.id = v_message.id;
+
+  insert into campaign_logs (run_id, message_id, lead_id, step_name, level, message, details)
+  values (v_message.run_id, v_message.id, v_message.lead_id, 'RETRY', 'info', 'made pending again by a person',
+    jsonb_build_object('status', v_message.status, 'retry_count', v_message.retry_count,
+      'error', v_message.error_message));
+  perform count_campaign_messages(array[v_message.run_id], array[v_message.status], -1);
+  perform reopen_campaign_runs(array[v_message.run_id]);
+  return true;
+end;
+$$;
+
+COMMENT ON FUNCTION trioqueue.retry_campaign_message(p_message_id uuid) IS 'Makes a failed or skipped message pending again, due now; false when it is neither, or its run is over.';
+
 CREATE FUNCTION trioqueue.return_campaign_messages(p_rows jsonb) RETURNS SETOF uuid
     LANGUAGE plpgsql
     SET search_path TO 'trioqueue', 'pg_temp'
@@ -578,6 +642,109 @@ end;
 $$;
 
 COMMENT ON FUNCTION trioqueue.return_campaign_messages(p_rows jsonb) IS 'Gives held messages back to pending, or skips them where their run was cancelled; returns those that were still held.';
+
+CREATE FUNCTION trioqueue.settle_campaign_messages(p_rows jsonb, p_settled_by text) RETURNS TABLE(message_id uuid, became text)
+    LANGUAGE plpgsql
+    SET search_path TO 'trioqueue', 'pg_temp'
+    AS $$
+declare
+  v_message_ids uuid[];
+  v_run_ids uuid[];
+  v_statuses text[];
+begin
+  select array_agg(s.id) into v_message_ids
+  from (
+    select m.id
+    from campaign_messages m
+    where m.id in (select t.message_id from jsonb_to_recordset(p_rows) as t (message_id uuid))
+      and m.status = 'unconfirmed'
+    order by m.id
+    for no key update
+  ) s;
+  if v_message_ids is null then
+    return;
+  end if;
+
+  -- Locked before their state is read: a cancellation either waits, and then finds the messages pending, or is seen.
+  perform from campaign_runs r
+  where r.id in (select m.run_id from campaign_messages m where m.id = any (v_message_ids))
+  order by r.id for no key update;
+
+  -- Who asked the gateway names the fence of the attempt it asked about: meanwhile a person may have had the part sent
+  -- again, and what became of that is not known.
+  update campaign_message_parts p
+  set status = t.status,
+      provider_message_id = coalesce(t.provider_message_id, p.provider_message_id),
+      error_message = null,
+      sent_at = case when t.status = 'sent' then coalesce(p.intended_at, now()) end
+  from jsonb_to_recordset(p_rows) as t (message_id uuid, part_no integer, fence bigint, status text,
+                                        provider_message_id text)
+  where p.message_id = t.message_id
+    and p.message_id = any (v_message_ids)
+    and p.status = 'unknown'
+    and p.part_no = coalesce(t.part_no, p.part_no)
+    and coalesce(p.claim_fence, 0) = coalesce(t.fence, p.claim_fence, 0);
+
+  with moved as (
+    update campaign_messages m
+    set status = n.status,
+        scheduled_at = case when n.status = 'pending' then n.due else m.scheduled_at end,
+        sent_at = case when n.status = 'sent' then coalesce(n.last_sent_at, now()) end,
+        provider_message_id = coalesce(n.provider_message_id, m.provider_message_id),
+        error_message = case when n.status = 'skipped' then 'the run was ' || n.run_status end,
+        updated_at = now()
+    from (
+      select u.id, t.status as told, t.provider_message_id, r.status as run_status,
+        -- A resumption moves it by the length of the whole pause; then it is due at once.
+        coalesce(r.paused_at, now()) as due,
+        s.last_sent_at,
+        case
+          when t.status = 'sent' and s.all_sent then 'sent'
+          when r.status in ('running', 'paused', 'completed') then 'pending'
+          else 'skipped'
+        end as status
+      from jsonb_to_recordset(p_rows) as t (message_id uuid, status text, provider_message_id text)
+      join campaign_messages u on u.id = t.message_id
+      join campaign_runs r on r.id = u.run_id
+      cross join lateral (
+        select max(p.sent_at) as last_sent_at,
+          coalesce(bool_and(p.status = 'sent'), true) as all_sent,
+          coalesce(bool_or(p.status = 'unknown'), false) as any_unknown
+        from campaign_message_parts p
+        where p.message_id = u.id
+      ) s
+      where u.id = any (v_message_ids) and not s.any_unknown
+    ) n
+    where m.id = n.id
+    returning m.id, m.run_id, m.lead_id, m.status, n.told
+  ), logged as (
+    insert into campaign_logs (run_id, message_id, lead_id, step_name, level, message, details)
+    select m.run_id, m.id, m.lead_id, 'ENVIO_WHATSAPP',
+      case when m.told = 'sent' then 'success' else 'warning' end,
+      case when m.told = 'sent' then 'settled: the part has arrived' else 'settled: the part has not arrived' end,
+      jsonb_build_object('settled_by', p_settled_by, 'status', m.status)
+    from moved m
+  )
+  select array_agg(m.id), array_agg(m.run_id), array_agg(m.status)
+  into v_message_ids, v_run_ids, v_statuses
+  from moved m;
+
+  if v_message_ids is not null then
+    perform count_campaign_messages(v_run_ids, array_fill('unconfirmed'::text, array[cardinality(v_run_ids)]), -1);
+    perform count_campaign_messages(array_agg(u.run_id), array_agg(u.status))
+    from unnest(v_run_ids, v_statuses) as u (run_id, status)
+    where u.status <> 'pending'
+    having count(*) > 0;
+    perform reopen_campaign_runs(array_agg(u.run_id))
+    from unnest(v_run_ids, v_statuses) as u (run_id, status)
+    where u.status = 'pending'
+    having count(*) > 0;
+  end if;
+  return query select * from unnest(v_message_ids, v_statuses);
+end;
+$$;
+
+COMMENT ON FUNCTION trioqueue.settle_campaign_messages(p_rows jsonb, p_settled_by text) IS 'Says of unconfirmed messages whether their unknown part is sent or planned again (all of them, or the one and the attempt that a row names); returns the messages that are settled and what they became.';
 
 CREATE FUNCTION trioqueue.skip_cancelled_campaign_messages(p_run_id uuid, p_limit integer) RETURNS integer
     LANGUAGE plpgsql
@@ -692,6 +859,8 @@ CREATE TABLE trioqueue.campaign_message_parts (
     provider_message_id text,
     error_message text,
     sent_at timestamp with time zone,
+    intended_at timestamp with time zone,
+    looked_up_at timestamp with time zone,
     CONSTRAINT campaign_message_parts_body_check CHECK (((char_length(body) >= 1) AND (char_length(body) <= 4096))),
     CONSTRAINT campaign_message_parts_check CHECK (((status = 'sent'::text) = (sent_at IS NOT NULL))),
     CONSTRAINT campaign_message_parts_part_no_check CHECK (((part_no >= 1) AND (part_no <= 5))),
@@ -719,13 +888,18 @@ COMMENT ON COLUMN trioqueue.campaign_message_parts.error_message IS 'Why it was 
 
 COMMENT ON COLUMN trioqueue.campaign_message_parts.sent_at IS 'When the gateway accepted it.';
 
+COMMENT ON COLUMN trioqueue.campaign_message_parts.intended_at IS 'When it was last meant to leave, just before the request.';
+
+COMMENT ON COLUMN trioqueue.campaign_message_parts.looked_up_at IS 'When the gateway was last asked what became of it; null when it never was.';
+
 CREATE TABLE trioqueue.conversations (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
     workspace_id uuid NOT NULL,
     lead_id uuid,
     contact_phone text NOT NULL,
     campaign_run_id uuid,
-    created_at timestamp with time zone DEFAULT now() NOT NULL
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    taken_over_at timestamp with time zone
 );
 
 COMMENT ON TABLE trioqueue.conversations IS 'The thread that a gateway sends into. One row a workspace and phone number.';
@@ -741,6 +915,8 @@ COMMENT ON COLUMN trioqueue.conversations.contact_phone IS 'Phone number in E.16
 COMMENT ON COLUMN trioqueue.conversations.campaign_run_id IS 'The last run that wrote into it.';
 
 COMMENT ON COLUMN trioqueue.conversations.created_at IS 'When the row was made.';
+
+COMMENT ON COLUMN trioqueue.conversations.taken_over_at IS 'Since when a person writes into it; null when nobody does. Nothing is sent into it meanwhile.';
 
 CREATE TABLE trioqueue.model_gates (
     account text NOT NULL,

@@ -21,6 +21,7 @@ from trioqueue.postgres.connection import TrioConnection
 from trioqueue.postgres.embedded import EmbeddedPostgresError, EmbeddedServer, embedded_postgres
 from trioqueue.postgres.errors import DatabaseUnavailable, translated
 from trioqueue.postgres.listener import listen
+from trioqueue.postgres.messages import Messages
 from trioqueue.postgres.migrations import Migration, check_schema, migrate
 from trioqueue.postgres.pool import Pool
 from trioqueue.postgres.store import PostgresStore
@@ -49,6 +50,11 @@ class Database:
     def campaigns(self) -> Campaigns:
         """The campaigns of the schema."""
         return Campaigns(self.pool, self.settings.schema)
+
+    @property
+    def messages(self) -> Messages:
+        """The messages of the schema."""
+        return Messages(self.pool, self.settings.schema)
 
     async def migrate(self) -> tuple[Migration, ...]:
         """Bring the schema up to date, and say what was applied.

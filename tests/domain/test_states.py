@@ -103,10 +103,15 @@ def test_claimed_and_open() -> None:
     assert {M.QUEUED, M.PENDING, M.GENERATING, M.SENDING} == OPEN
 
 
-@pytest.mark.parametrize("status", [R.COMPLETED, R.CANCELLED, R.FAILED])
-def test_a_run_that_has_ended_stays_ended(status: RunStatus) -> None:
-    """No state follows an ended run's."""
+@pytest.mark.parametrize("status", [R.CANCELLED, R.FAILED])
+def test_a_run_that_is_over_stays_over(status: RunStatus) -> None:
+    """No state follows that of a run that was ended before its messages were."""
     assert RUN_TRANSITIONS[status] == frozenset()
+
+
+def test_a_completed_run_may_go_on() -> None:
+    """A completed run can only be running again."""
+    assert RUN_TRANSITIONS[R.COMPLETED] == {R.RUNNING}
 
 
 @given(st.sampled_from(MessageStatus), st.sampled_from(MessageStatus))

@@ -56,7 +56,7 @@ def test_every_statement_that_changes_a_state_declares_it() -> None:
     """A statement that writes a status has a line that says which."""
     for name in statement_names():
         text = statement(name, SCHEMA).decode()
-        writes = re.search(r"set\s+status\s*=|finish_campaign|rescue_campaign|mark_old_campaign", text)
+        writes = re.search(r"set\s+status\s*=|(finish|return|rescue|retry|settle|mark_old)_campaign", text)
 
         assert bool(writes) <= bool(MOVES.search(text)), name
 
@@ -139,6 +139,35 @@ async def test_upkeep_and_claims_move_messages_along_the_table(pool: Pool, statu
         before = after
 
 
+@pytest.mark.parametrize("run_status", list(RunStatus))
+@pytest.mark.parametrize("status", list(MessageStatus))
+async def test_people_move_messages_along_the_table(pool: Pool, status: MessageStatus, run_status: RunStatus) -> None:
+    """Retrying, confirming and resending move a message and its run as allowed, whatever states they are in."""
+    actions: list[tuple[str, dict[str, Any]]] = [("retry_message", {})]
+    actions += [("settle_messages", {"status": settled}) for settled in (PartStatus.SENT, PartStatus.PLANNED)]
+    for name, row in actions:
+        await fetch(pool, "truncate campaign_runs, campaign_messages, campaign_message_parts, conversations")
+        message_id = (await place(pool, status))["message_id"]
+        await fetch(
+            pool,
+            "update campaign_runs set status = %s, paused_at = %s, completed_at = now(), leads_processed = 1,"
+            " leads_failed = %s, leads_skipped = %s",
+            run_status,
+            "now" if run_status is RunStatus.PAUSED else None,
+            int(status is MessageStatus.FAILED),
+            int(status is MessageStatus.SKIPPED),
+        )
+        values = {"message_id": message_id, "rows": told({"message_id": message_id} | row), "settled_by": "person"}
+        await execute_statement(pool, name, **values)
+        after = MessageStatus(await fetch_value(pool, "select status from campaign_messages"))
+        run_after = RunStatus(await fetch_value(pool, "select status from campaign_runs"))
+
+        assert may_become(MESSAGE_TRANSITIONS, status, after), name
+        assert may_become(RUN_TRANSITIONS, run_status, run_after), name
+        sources = {"retry_message": {MessageStatus.FAILED, MessageStatus.SKIPPED}}
+        assert (after is status) or status in sources.get(name, {MessageStatus.UNCONFIRMED}), name
+
+
 @pytest.mark.parametrize("after", list(PartStatus))
 @pytest.mark.parametrize("before", list(PartStatus))
 async def test_parts_move_along_the_table(pool: Pool, before: PartStatus, after: PartStatus) -> None:
@@ -177,8 +206,14 @@ async def test_runs_move_along_the_table(pool: Pool, name: str, values: dict[str
         status,
         "now" if status is RunStatus.PAUSED else None,
     )
-    target = {"pause_run": RunStatus.PAUSED, "resume_run": RunStatus.RUNNING, "cancel_run": RunStatus.CANCELLED}[name]
+    moves = {
+        "pause_run": (RunStatus.PAUSED, {RunStatus.RUNNING}),
+        "resume_run": (RunStatus.RUNNING, {RunStatus.PAUSED}),
+        "cancel_run": (RunStatus.CANCELLED, {RunStatus.RUNNING, RunStatus.PAUSED}),
+    }
+    target, sources = moves[name]
     await execute_statement(pool, name, run_id=run.run_id, **values)
     after = RunStatus(await fetch_value(pool, "select status from campaign_runs"))
 
-    assert after == (target if target in RUN_TRANSITIONS[status] else status)
+    assert after == (target if status in sources else status)
+    assert may_become(RUN_TRANSITIONS, status, after)

@@ -29,6 +29,11 @@ COMMANDS: Final = (
     ["runs", "pause"],
     ["runs", "resume"],
     ["runs", "cancel"],
+    ["messages", "list"],
+    ["messages", "show"],
+    ["messages", "retry"],
+    ["messages", "confirm"],
+    ["messages", "resend"],
     ["settings"],
     ["simulator"],
 )

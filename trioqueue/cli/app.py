@@ -46,6 +46,15 @@ runs.command("trioqueue.cli.runs:pause", help="Pause a running run.")
 runs.command("trioqueue.cli.runs:resume", help="Resume a paused run; its messages are due as much later.")
 runs.command("trioqueue.cli.runs:cancel", help="Cancel a run for good; the messages that wait are skipped.")
 app.command(runs)
+messages = cyclopts.App(name="messages", help="Look through messages, and settle or retry them.")
+messages.command("trioqueue.cli.messages:list_messages", name="list", help="List messages, the last changed first.")
+messages.command("trioqueue.cli.messages:show_message", name="show", help="Show a message, its parts and its log.")
+messages.command("trioqueue.cli.messages:retry", help="Try a message again that has failed or was skipped.")
+messages.command("trioqueue.cli.messages:confirm", help="Say of an unconfirmed message that its part has arrived.")
+messages.command(
+    "trioqueue.cli.messages:resend", help="Say of an unconfirmed message that its part has not arrived; send it again."
+)
+app.command(messages)
 app.command("trioqueue.cli.show_settings:settings", help="Print each setting with its value and where it comes from.")
 app.command("trioqueue.cli.simulator:simulator", help="Run a simulated model and gateway to try things against.")
 
@@ -89,6 +98,7 @@ def _usage_errors() -> tuple[type[Exception], ...]:
     from trioqueue.http.proxies import UnusableProxy
     from trioqueue.postgres.campaigns import RunNotThere
     from trioqueue.postgres.errors import InvalidConninfo
+    from trioqueue.postgres.messages import MessageRefused, NoSuchMessage
     from trioqueue.settings import SettingsError
 
     return (
@@ -97,6 +107,8 @@ def _usage_errors() -> tuple[type[Exception], ...]:
         InvalidCampaign,
         InvalidConninfo,
         LeadsFileError,
+        MessageRefused,
+        NoSuchMessage,
         RunNotThere,
         SettingsError,
         UnusableEndpoint,

@@ -60,6 +60,8 @@ async def _look(database: Database, run_id: UUID | None) -> tuple[Sequence[RunOv
     shown: list[RenderableType] = [overview_table(runs)]
     if run_id is not None:
         shown.append(figures_table(await database.campaigns.figures(run_id)))
+        if runs[0].unconfirmed:
+            shown.append(unconfirmed_hint(runs[0]))
     shown += [gate_line(gate) for gate in await database.campaigns.gates()]
     return runs, Group(*shown)
 
@@ -133,6 +135,16 @@ def _besides(run: RunOverview) -> str:
     if run.error_message:
         said.append(run.error_message)
     return "; ".join(said)
+
+
+def unconfirmed_hint(run: RunOverview) -> Text:
+    """What to do about messages of which nobody knows whether a part has arrived."""
+    return Text(
+        f"{run.unconfirmed} unconfirmed: a part of each may or may not have arrived, and the rest of it is held.\n"
+        f"  `trioqueue messages list --run {run.run_id} --status unconfirmed` lists them;\n"
+        "  `trioqueue messages confirm ID` says that the part arrived, `trioqueue messages resend ID` sends it again",
+        style="yellow",
+    )
 
 
 def gate_line(gate: SharedGate) -> Text:

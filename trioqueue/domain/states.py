@@ -52,7 +52,8 @@ Status = TypeVar("Status", RunStatus, MessageStatus, PartStatus)
 RUN_TRANSITIONS: Final[Mapping[RunStatus, frozenset[RunStatus]]] = {
     RunStatus.RUNNING: frozenset({RunStatus.PAUSED, RunStatus.COMPLETED, RunStatus.CANCELLED, RunStatus.FAILED}),
     RunStatus.PAUSED: frozenset({RunStatus.RUNNING, RunStatus.CANCELLED}),
-    RunStatus.COMPLETED: frozenset(),
+    # Only when one of its messages is pending again.
+    RunStatus.COMPLETED: frozenset({RunStatus.RUNNING}),
     RunStatus.CANCELLED: frozenset(),
     RunStatus.FAILED: frozenset(),
 }
@@ -74,8 +75,8 @@ MESSAGE_TRANSITIONS: Final[Mapping[MessageStatus, frozenset[MessageStatus]]] = {
     ),
     MessageStatus.SENT: frozenset({MessageStatus.REPLIED}),
     MessageStatus.FAILED: frozenset({MessageStatus.PENDING}),
-    MessageStatus.SKIPPED: frozenset(),
-    MessageStatus.UNCONFIRMED: frozenset({MessageStatus.PENDING, MessageStatus.SENT}),
+    MessageStatus.SKIPPED: frozenset({MessageStatus.PENDING}),
+    MessageStatus.UNCONFIRMED: frozenset({MessageStatus.PENDING, MessageStatus.SENT, MessageStatus.SKIPPED}),
     MessageStatus.REPLIED: frozenset(),
 }
 

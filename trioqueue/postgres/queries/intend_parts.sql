@@ -17,7 +17,7 @@ with told as (
   for no key update of m
 ), intended as (
   update {schema}.campaign_message_parts p
-  set status = 'sending', claim_fence = h.fence, error_message = null
+  set status = 'sending', claim_fence = h.fence, intended_at = now(), error_message = null
   from held h
   where h.running
     and p.message_id = h.id

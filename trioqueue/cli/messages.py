@@ -1,0 +1,177 @@
+"""`trioqueue messages list`, `show`, `retry`, `confirm` and `resend`."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+import attrs
+from cyclopts import Parameter, validators
+from rich.console import Group
+from rich.table import Table
+
+from trioqueue.bootstrap import open_database
+from trioqueue.cli.numbers import WHOLE
+from trioqueue.cli.output import foreign_text, say, say_json, show
+from trioqueue.cli.prepare import prepare
+from trioqueue.domain.message_records import LogRecord, MessageOverview, MessageRecord, PartRecord
+from trioqueue.domain.states import MessageStatus
+
+MessageId = Annotated[UUID, Parameter(help="The message, as `trioqueue messages list` names it.")]
+AsJson = Annotated[bool, Parameter(negative="", help="Print one JSON object.")]
+
+
+async def list_messages(
+    *,
+    run: Annotated[UUID | None, Parameter(help="Of this run alone.")] = None,
+    status: Annotated[MessageStatus | None, Parameter(help="In this state alone.")] = None,
+    limit: Annotated[
+        int, WHOLE, Parameter(help="Most messages to list, 1 to 10000.", validator=validators.Number(gte=1, lte=10_000))
+    ] = 20,
+    json: AsJson = False,
+) -> None:
+    """List messages, the last changed first."""
+    async with open_database(prepare()) as database:
+        await database.check()
+        messages = await database.messages.find(run_id=run, status=status, limit=limit)
+    if json:
+        say_json({"messages": [attrs.asdict(message) for message in messages]})
+    elif messages:
+        show(messages_table(messages))
+    else:
+        say("no such messages")
+
+
+async def show_message(message_id: MessageId, /, *, json: AsJson = False) -> None:
+    """Show a message, its parts with where they stand, and what the log tells of it."""
+    async with open_database(prepare()) as database:
+        await database.check()
+        message = await database.messages.show(message_id)
+    if json:
+        say_json(_as_json(message))
+    else:
+        show(Group(_facts_table(message), "", _parts_table(message.parts), "", _logs_table(message.logs)))
+
+
+async def retry(message_id: MessageId, /) -> None:
+    """Try a message again that has failed or was skipped; its text and the parts that were sent stay."""
+    async with open_database(prepare()) as database:
+        await database.check()
+        await database.messages.retry(message_id)
+    say(f"message {message_id} is pending again, due now")
+
+
+async def confirm(message_id: MessageId, /) -> None:
+    """Say of an unconfirmed message that its part has arrived; it goes on with what is left of it."""
+    async with open_database(prepare()) as database:
+        await database.check()
+        status = await database.messages.confirm(message_id)
+    say(settled(message_id, status, arrived=True))
+
+
+async def resend(message_id: MessageId, /) -> None:
+    """Say of an unconfirmed message that its part has not arrived, so that it is sent again."""
+    async with open_database(prepare()) as database:
+        await database.check()
+        status = await database.messages.resend(message_id)
+    say(settled(message_id, status, arrived=False))
+
+
+def settled(message_id: UUID, status: MessageStatus, *, arrived: bool) -> str:
+    """What became of a message that was settled."""
+    if status is MessageStatus.SENT:
+        return f"message {message_id} is sent"
+    if status is MessageStatus.PENDING:
+        return f"message {message_id} is pending, due now; {'the rest of it' if arrived else 'the part'} will be sent"
+    return f"message {message_id} is {status}: its run is over, so nothing more of it is sent"
+
+
+def _as_json(message: MessageRecord) -> dict[str, Any]:
+    values = attrs.asdict(message, recurse=False) | {
+        "parts": [attrs.asdict(part) for part in message.parts],
+        "logs": [attrs.asdict(log) for log in message.logs],
+    }
+    del values["overview"]
+    return attrs.asdict(message.overview) | values
+
+
+def messages_table(messages: Sequence[MessageOverview]) -> Table:
+    """Messages, one a row."""
+    table = Table(box=None, pad_edge=False)
+    for column in ("message", "status", "phone"):
+        table.add_column(column, no_wrap=True)
+    table.add_column("lead", overflow="fold")
+    table.add_column("besides", overflow="fold")
+    for message in messages:
+        foreign = (message.phone or "", message.client_name or "", _besides(message))
+        table.add_row(str(message.message_id), message.status, *map(foreign_text, foreign))
+    return table
+
+
+def _besides(message: MessageOverview) -> str:
+    said = [_when(message)]
+    if message.retry_count:
+        said.append(f"{message.retry_count} of 3 retries")
+    if message.error_message:
+        said.append(message.error_message)
+    return "; ".join(said)
+
+
+def _when(message: MessageOverview) -> str:
+    if message.status in {MessageStatus.PENDING, MessageStatus.QUEUED}:
+        return f"due {_time(message.scheduled_at)}"
+    return f"since {_time(message.updated_at)}"
+
+
+def _facts_table(message: MessageRecord) -> Table:
+    overview = message.overview
+    facts = {
+        "message": str(overview.message_id),
+        "status": f"{overview.status}; {_besides(overview)}",
+        "run": f"{overview.run_id}, {message.run_status}: {message.campaign}",
+        "lead": f"{message.lead_id}: {overview.client_name or 'no name'}, {overview.phone or 'no phone number'}",
+        "written by": f"{message.model}, {message.tokens_used} tokens, ${message.cost_usd:.4f}"
+        if message.model
+        else None,
+        "text": message.text,
+    }
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, fact in facts.items():
+        if fact is not None:
+            table.add_row(name, foreign_text(fact))
+    return table
+
+
+def _parts_table(parts: Sequence[PartRecord]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("part", justify="right")
+    table.add_column("status", no_wrap=True)
+    table.add_column("text", overflow="fold")
+    table.add_column("besides", overflow="fold")
+    for part in parts:
+        table.add_row(str(part.part_no), part.status, foreign_text(part.body), foreign_text(_besides_part(part)))
+    return table
+
+
+def _besides_part(part: PartRecord) -> str:
+    times = {"left": part.intended_at, "asked about": part.looked_up_at, "accepted": part.sent_at}
+    said = [f"{name} {_time(time)}" for name, time in times.items() if time is not None]
+    said += [text for text in (part.provider_message_id, part.error_message) if text]
+    return "; ".join(said)
+
+
+def _logs_table(logs: Sequence[LogRecord]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for column in ("when", "step", "level"):
+        table.add_column(column, no_wrap=True)
+    table.add_column("what", overflow="fold")
+    for log in logs:
+        details = "".join(f"; {name} {value}" for name, value in (log.details or {}).items())
+        table.add_row(_time(log.created_at), log.step, log.level, foreign_text(log.message + details))
+    return table
+
+
+def _time(time: datetime) -> str:
+    return f"{time:%Y-%m-%d %H:%M:%S %Z}"
