@@ -139,13 +139,19 @@ async def test_upkeep_and_claims_move_messages_along_the_table(pool: Pool, statu
         before = after
 
 
-@pytest.mark.parametrize("run_status", list(RunStatus))
+PEOPLE_MOVE: Final[dict[str, tuple[dict[str, Any], set[MessageStatus]]]] = {
+    "retry_message": ({}, {MessageStatus.FAILED, MessageStatus.SKIPPED}),
+    "settle_messages": ({"status": PartStatus.SENT}, {MessageStatus.UNCONFIRMED}),
+    "settle_messages ": ({"status": PartStatus.PLANNED}, {MessageStatus.UNCONFIRMED}),
+}
+
+
 @pytest.mark.parametrize("status", list(MessageStatus))
-async def test_people_move_messages_along_the_table(pool: Pool, status: MessageStatus, run_status: RunStatus) -> None:
+@pytest.mark.parametrize("action", list(PEOPLE_MOVE))
+async def test_people_move_messages_along_the_table(pool: Pool, action: str, status: MessageStatus) -> None:
     """Retrying, confirming and resending move a message and its run as allowed, whatever states they are in."""
-    actions: list[tuple[str, dict[str, Any]]] = [("retry_message", {})]
-    actions += [("settle_messages", {"status": settled}) for settled in (PartStatus.SENT, PartStatus.PLANNED)]
-    for name, row in actions:
+    row, sources = PEOPLE_MOVE[action]
+    for run_status in RunStatus:
         await fetch(pool, "truncate campaign_runs, campaign_messages, campaign_message_parts, conversations")
         message_id = (await place(pool, status))["message_id"]
         await fetch(
@@ -158,14 +164,13 @@ async def test_people_move_messages_along_the_table(pool: Pool, status: MessageS
             int(status is MessageStatus.SKIPPED),
         )
         values = {"message_id": message_id, "rows": told({"message_id": message_id} | row), "settled_by": "person"}
-        await execute_statement(pool, name, **values)
+        await execute_statement(pool, action.strip(), **values)
         after = MessageStatus(await fetch_value(pool, "select status from campaign_messages"))
         run_after = RunStatus(await fetch_value(pool, "select status from campaign_runs"))
 
-        assert may_become(MESSAGE_TRANSITIONS, status, after), name
-        assert may_become(RUN_TRANSITIONS, run_status, run_after), name
-        sources = {"retry_message": {MessageStatus.FAILED, MessageStatus.SKIPPED}}
-        assert (after is status) or status in sources.get(name, {MessageStatus.UNCONFIRMED}), name
+        assert may_become(MESSAGE_TRANSITIONS, status, after), run_status
+        assert may_become(RUN_TRANSITIONS, run_status, run_after), run_status
+        assert after is status or status in sources, run_status
 
 
 @pytest.mark.parametrize("after", list(PartStatus))

@@ -84,6 +84,8 @@ class MessageRecord:
 
     Attributes:
         overview: What a list shows of it.
+        parts: Its parts, in order.
+        logs: What the log tells of it, in order.
         campaign: The name of its campaign.
         run_status: What its run is doing.
         lead_id: The lead.
@@ -94,11 +96,11 @@ class MessageRecord:
         cost_usd: Price of all calls for it in US dollars.
         provider_message_id: The gateway's id of the last part sent.
         created_at: When it was made.
-        parts: Its parts, in order.
-        logs: What the log tells of it, in order.
     """
 
     overview: MessageOverview
+    parts: tuple[PartRecord, ...]
+    logs: tuple[LogRecord, ...]
     campaign: str
     run_status: RunStatus
     lead_id: UUID
@@ -109,8 +111,6 @@ class MessageRecord:
     cost_usd: Decimal
     provider_message_id: str | None
     created_at: datetime
-    parts: tuple[PartRecord, ...]
-    logs: tuple[LogRecord, ...]
 
 
 class Action(StrEnum):

@@ -66,8 +66,7 @@ class Messages:
             logs = await self._fetch(connection, "show_logs", values)
         records = tuple(PartRecord(part[0], part[1], PartStatus(part[2]), *part[3:]) for part in parts)
         told = tuple(LogRecord(log[0], LogStep(log[1]), LogLevel(log[2]), *log[3:]) for log in logs)
-        campaign, run_status, *others = row
-        return MessageRecord(found[0], campaign, RunStatus(run_status), *others, records, told)
+        return MessageRecord(found[0], records, told, row[0], RunStatus(row[1]), *row[2:])
 
     async def retry(self, message_id: UUID) -> None:
         """Make a failed or skipped message pending again, due now; its text and its sent parts stay.
