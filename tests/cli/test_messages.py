@@ -126,7 +126,7 @@ async def test_messages_for_people(command: Command, pool: Pool) -> None:
     nothing = await command("messages", "list", "--status", "replied")
 
     assert (listed.code, shown.code) == (0, 0)
-    assert "[bold]Ana [2J" in listed.out
-    assert "]0;owned  [/b] Oi" in shown.out
+    assert "[bold]Ana\ufffd[2J" in listed.out
+    assert "]0;owned\ufffd [/b] Oi" in shown.out
     assert "\x1b" not in listed.out + shown.out
     assert nothing.out == "no such messages\n"

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from trioqueue.bootstrap import open_database
 from trioqueue.cli.numbers import WHOLE
-from trioqueue.cli.output import foreign_text, say, say_json, show
+from trioqueue.cli.output import plain, say, say_json, show
 from trioqueue.cli.prepare import prepare
 from trioqueue.domain.message_records import LogRecord, MessageOverview, MessageRecord, PartRecord
 from trioqueue.domain.states import MessageStatus
@@ -104,7 +104,7 @@ def messages_table(messages: Sequence[MessageOverview]) -> Table:
     table.add_column("besides", overflow="fold")
     for message in messages:
         foreign = (message.phone or "", message.client_name or "", _besides(message))
-        table.add_row(str(message.message_id), message.status, *map(foreign_text, foreign))
+        table.add_row(str(message.message_id), message.status, *map(plain, foreign))
     return table
 
 
@@ -140,7 +140,7 @@ def _facts_table(message: MessageRecord) -> Table:
     table.add_column(overflow="fold")
     for name, fact in facts.items():
         if fact is not None:
-            table.add_row(name, foreign_text(fact))
+            table.add_row(name, plain(fact))
     return table
 
 
@@ -151,7 +151,7 @@ def _parts_table(parts: Sequence[PartRecord]) -> Table:
     table.add_column("text", overflow="fold")
     table.add_column("besides", overflow="fold")
     for part in parts:
-        table.add_row(str(part.part_no), part.status, foreign_text(part.body), foreign_text(_besides_part(part)))
+        table.add_row(str(part.part_no), part.status, plain(part.body), plain(_besides_part(part)))
     return table
 
 
@@ -169,7 +169,7 @@ def _logs_table(logs: Sequence[LogRecord]) -> Table:
     table.add_column("what", overflow="fold")
     for log in logs:
         details = "".join(f"; {name} {value}" for name, value in (log.details or {}).items())
-        table.add_row(_time(log.created_at), log.step, log.level, foreign_text(log.message + details))
+        table.add_row(_time(log.created_at), log.step, log.level, plain(log.message + details))
     return table
 
 

@@ -9,7 +9,6 @@ from typing import Final, NoReturn
 import orjson
 from rich.console import Console, RenderableType
 from rich.markup import escape
-from rich.text import Text
 
 from trioqueue.cli.streams import ReaderGone, written
 
@@ -39,11 +38,6 @@ def show(renderable: RenderableType) -> None:
     """Print a table, a panel or a text."""
     with written():
         console.print(renderable)
-
-
-def foreign_text(text: str) -> Text:
-    """What a lead or a model may have written, without the control characters that rewrite a terminal."""
-    return Text("".join(character if character.isprintable() or character == "\n" else " " for character in text))
 
 
 def say(text: str) -> None:
