@@ -25,7 +25,7 @@ from trioqueue.domain.facts import (
     WayBack,
 )
 from trioqueue.domain.logs import LogEntry, LogLevel, LogStep
-from trioqueue.domain.messages import Claim, ClaimedMessage, Incarnation, Part
+from trioqueue.domain.messages import Barred, Claim, ClaimedMessage, Incarnation, Part
 from trioqueue.domain.states import MessageStatus, PartStatus
 from trioqueue.ports import Rescued
 from trioqueue.postgres.connect import connect
@@ -371,6 +371,58 @@ async def test_a_message_without_conversation_is_given_one(pool: Pool, store: Po
     )
     assert {(message.conversation_id, message.claim.message_id) for message in messages} == set(there)
     assert len(there) == 2
+
+
+OPT_OUT = "update leads set status = 'opted_out'"
+TAKE_OVER = "update conversations set taken_over_at = now()"
+
+
+@pytest.mark.parametrize(("change", "barred"), [(OPT_OUT, Barred.OPTED_OUT), (TAKE_OVER, Barred.TAKEN_OVER)])
+@pytest.mark.parametrize("homeless", [False, True])
+async def test_a_claim_says_who_is_not_to_be_written_to(
+    pool: Pool, store: PostgresStore, change: str, barred: Barred, homeless: bool
+) -> None:
+    """A claimed message says that its lead has opted out or that a person writes into its conversation."""
+    await start_run(pool, 2)
+    if homeless:
+        await fetch(pool, "update campaign_messages set conversation_id = null")
+    phone = "phone_normalized" if change is OPT_OUT else "contact_phone"
+    await fetch(pool, f"{change} where {phone} like '%%0'")
+    messages = await claimed(store, incarnation(), 2)
+
+    assert {message.context["client_name"]: message.barred for message in messages} == {
+        "Lead 0": barred, "Lead 1": None,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("change", "verdict"), [(OPT_OUT, Verdict.LEAD_OPTED_OUT), (TAKE_OVER, Verdict.TAKEN_OVER)])
+async def test_an_intent_to_write_to_somebody_who_is_not_to_be_written_to_is_refused(
+    pool: Pool, store: PostgresStore, change: str, verdict: Verdict
+) -> None:
+    """What was sent is stored with the refusal; the next part stays planned, and the message can be skipped."""
+    run = await start_run(pool, 1)
+    [message] = await claimed(store, incarnation())
+    claim = message.claim
+    await store.commit(written(claim))
+    await fetch(pool, change)
+    verdicts = await store.commit([SendSettled(claim, 1, PartStatus.SENT, 5, "wamid.1"), SendIntended(claim, 2)])
+    end = await store.commit([Finished(claim, MessageStatus.SKIPPED, "why", None, SPENT)])
+
+    assert verdicts == [Verdict.DURABLE, verdict]
+    assert end == [Verdict.DURABLE]
+    parts = "select status, intended_at is not null from campaign_message_parts order by part_no"
+    assert await fetch(pool, parts) == [("sent", True), ("planned", False)]
+    assert await fetch(pool, "select id, status, leads_skipped from campaign_runs") == [(run.run_id, "completed", 1)]
+
+
+async def test_other_states_of_a_lead_do_not_matter(pool: Pool, store: PostgresStore) -> None:
+    """Only opted_out keeps a lead from being written to; the CRM's other words are its own."""
+    await start_run(pool, 1)
+    await fetch(pool, "update leads set status = 'archived'")
+    [message] = await claimed(store, incarnation())
+
+    assert message.barred is None
+    assert set(await store.commit(written(message.claim))) == {Verdict.DURABLE}
 
 
 async def test_messages_of_a_living_worker_are_not_rescued(pool: Pool, store: PostgresStore) -> None:

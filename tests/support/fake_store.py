@@ -28,7 +28,7 @@ from trioqueue.domain.facts import (
 )
 from trioqueue.domain.gates import Cause, GateNews, SharedGate
 from trioqueue.domain.logs import LogEntry, LogLevel, LogStep
-from trioqueue.domain.messages import Claim, ClaimedMessage, Incarnation, Part
+from trioqueue.domain.messages import Barred, Claim, ClaimedMessage, Incarnation, Part
 from trioqueue.domain.states import (
     CLAIMED,
     MESSAGE_TRANSITIONS,
@@ -89,6 +89,7 @@ class StoredMessage:
     owner: UUID | None = None
     claimed_at: float = 0.0
     fence: int = 0
+    barred: Barred | None = None
 
     def claimed(self, claim: Claim) -> ClaimedMessage:
         """The message as it is given to the holder of a claim."""
@@ -102,6 +103,7 @@ class StoredMessage:
             "context",
             "text",
             "fallback_models",
+            "barred",
         )
         return ClaimedMessage(
             claim=claim,
@@ -383,6 +385,8 @@ class FakeStore:
             return Verdict.CLAIM_LOST
         if self.runs[message.run_id] is not RunStatus.RUNNING:
             return Verdict.RUN_STOPPED
+        if message.barred is not None:
+            return Verdict.LEAD_OPTED_OUT if message.barred is Barred.OPTED_OUT else Verdict.TAKEN_OVER
         part = message.parts[fact.part_no]
         again = part.status is PartStatus.SENDING and part.fence == fact.claim.fence
         if not again and (part.status is PartStatus.SENDING or not self._move_part(part, PartStatus.SENDING)):

@@ -10,6 +10,7 @@ from tests.support.fakes import PARAGRAPHS, TEXT, FakeGateway, GatewayStep, Stor
 from tests.worker.rig import Rig, running
 from trioqueue.domain.facts import SendIntended
 from trioqueue.domain.logs import LogStep
+from trioqueue.domain.messages import Barred
 from trioqueue.domain.sends import NotSent, Rejected, SenderAtFault, Sent, Unknown
 from trioqueue.domain.states import MessageStatus, PartStatus, RunStatus
 from trioqueue.ports import StoreUnavailable
@@ -64,6 +65,36 @@ async def test_a_message_whose_parts_have_all_been_sent_is_finished() -> None:
 
     assert rig.gateway.offered == []
     assert message.status is MessageStatus.SENT
+
+
+@pytest.mark.parametrize("barred", Barred)
+@virtual_time
+async def test_who_is_not_to_be_written_to_costs_nothing(barred: Barred) -> None:
+    """A message whose lead opted out before it was claimed is skipped with the reason, unwritten and unsent."""
+    async with running() as rig:
+        message = rig.store.add(barred=barred)
+        await rig.process(message)
+
+    assert (message.status, message.error) == (MessageStatus.SKIPPED, barred.reason)
+    assert (rig.model.requests, rig.gateway.offered) == ([], [])
+    assert rig.tally.ends == {End.SKIPPED: 1}
+    assert rig.store.steps(message) == [LogStep.FINISHED]
+
+
+@pytest.mark.parametrize("barred", Barred)
+@virtual_time
+async def test_nothing_leaves_after_an_opt_out(barred: Barred) -> None:
+    """A lead that opts out between two parts gets no further one; what was sent stays sent."""
+    async with running(sending(Takes(2.0, Sent("1")))) as rig:
+        message = rig.store.add()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(rig.process, message)
+            await passes(1.0)
+            message.barred = barred
+
+    assert (message.status, message.error) == (MessageStatus.SKIPPED, barred.reason)
+    assert message.part_statuses() == [SENT, PLANNED, PLANNED]
+    assert len(rig.gateway.offered) == 1
 
 
 @pytest.mark.parametrize("lost", [Unknown("connection lost"), Takes(11.0, Sent()), OSError("a defect of the client")])

@@ -68,7 +68,7 @@ def report(tally: Tally, duration_ms: int) -> dict[str, Any]:
     return {
         "claimed": tally.claimed,
         **{end.value: tally.ends[end] for end in counted},
-        "skipped": tally.skipped,
+        "skipped": tally.skipped + tally.ends[End.SKIPPED],
         "unconfirmed": tally.ends[End.UNCONFIRMED],
         "parts_sent": tally.parts_sent,
         "tokens_used": tally.tokens_used,
@@ -79,7 +79,7 @@ def report(tally: Tally, duration_ms: int) -> dict[str, Any]:
 def summary(tally: Tally, duration_ms: int) -> str:
     """What `run` prints for people: what happened, without what did not."""
     figures = report(tally, duration_ms)
-    counts = [f"{figures[name]} {name}" for name in ("claimed", *End, "skipped") if figures.get(name)]
+    counts = [f"{figures[name]} {name}" for name in ("claimed", *End) if figures.get(name)]
     if not counts:
         return "nothing was due"
     return f"{', '.join(counts)}; {tally.parts_sent} parts, {tally.tokens_used} tokens, {duration_ms / 1000:.1f} s"

@@ -168,3 +168,9 @@ class Verdict(Enum):
 
     RUN_STOPPED = auto()
     """An intent was refused because its run is no longer running: nothing was written."""
+
+    LEAD_OPTED_OUT = auto()
+    """An intent was refused because its lead does not want to be written to: nothing was written."""
+
+    TAKEN_OVER = auto()
+    """An intent was refused because a person writes into its conversation now: nothing was written."""

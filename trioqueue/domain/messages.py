@@ -1,6 +1,7 @@
 """A claimed message as the worker sees it: the claim, the lead's context, and what is already stored of it."""
 
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
@@ -48,6 +49,21 @@ class Claim:
     fence: int
 
 
+class Barred(StrEnum):
+    """Why nothing may be sent to a lead any more, whatever the run does."""
+
+    OPTED_OUT = "opted_out"
+    TAKEN_OVER = "taken_over"
+
+    @property
+    def reason(self) -> str:
+        """The same for people."""
+        return {
+            Barred.OPTED_OUT: "the lead has opted out",
+            Barred.TAKEN_OVER: "a person has taken the conversation over",
+        }[self]
+
+
 @attrs.frozen
 class Part:
     """One part of a message: number from 1, final text, and where it stands in the send ledger."""
@@ -77,6 +93,7 @@ class ClaimedMessage:
         text: The generated text when an earlier attempt stored one; it is never paid for again.
         parts: The parts when an earlier attempt stored them, in order; empty otherwise.
         fallback_models: Models that stand in, in this order, while the campaign's own does not answer.
+        barred: Why nothing may be sent to the lead, None where it may.
     """
 
     claim: Claim
@@ -92,3 +109,4 @@ class ClaimedMessage:
     text: str | None = None
     parts: tuple[Part, ...] = ()
     fallback_models: tuple[str, ...] = ()
+    barred: Barred | None = None

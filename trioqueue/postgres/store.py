@@ -30,7 +30,7 @@ from trioqueue.domain.facts import (
 )
 from trioqueue.domain.gates import Cause, GateNews, SharedGate
 from trioqueue.domain.logs import LogEntry, LogLevel, LogStep
-from trioqueue.domain.messages import Claim, ClaimedMessage, Incarnation, Part
+from trioqueue.domain.messages import Barred, Claim, ClaimedMessage, Incarnation, Part
 from trioqueue.domain.states import PartStatus
 from trioqueue.ports import Rescued
 from trioqueue.postgres.connection import TrioConnection
@@ -148,11 +148,8 @@ class PostgresStore:
         if not homeless:
             return messages
         cursor = await connection.execute(self._open_conversations, {"message_ids": homeless, "owner": owner})
-        opened: dict[UUID, UUID] = dict(await cursor.fetchall())
-        return [
-            attrs.evolve(message, conversation_id=opened.get(message.claim.message_id, message.conversation_id))
-            for message in messages
-        ]
+        opened = {row[0]: row[1:] for row in await cursor.fetchall()}
+        return [_in_conversation(message, opened.get(message.claim.message_id)) for message in messages]
 
     async def commit(self, facts: Sequence[Fact]) -> Sequence[Verdict]:
         """Write all facts in one transaction; the verdicts come in the order of the facts."""
@@ -294,7 +291,16 @@ def _message(owner: UUID, row: tuple[Any, ...]) -> ClaimedMessage:
         max_parts=row[13],
         fallback_models=tuple(row[14]),
         context=row[15],
+        barred=Barred(row[16]) if row[16] else None,
     )
+
+
+def _in_conversation(message: ClaimedMessage, opened: tuple[Any, ...] | None) -> ClaimedMessage:
+    if opened is None:
+        return message
+    conversation_id, taken_over = opened
+    barred = message.barred or (Barred.TAKEN_OVER if taken_over else None)
+    return attrs.evolve(message, conversation_id=conversation_id, barred=barred)
 
 
 def _of_kinds(kinds: Iterable[tuple[type[Fact], bytes]], facts: Sequence[Fact]) -> list[_Told]:
@@ -332,9 +338,16 @@ def _fence(claim: Claim) -> int:
     return claim.fence
 
 
+_REFUSALS: Final = {
+    "run_stopped": Verdict.RUN_STOPPED,
+    "opted_out": Verdict.LEAD_OPTED_OUT,
+    "taken_over": Verdict.TAKEN_OVER,
+}
+
+
 def _verdict(row: tuple[Any, ...]) -> Verdict:
-    # Only the statement of intents has a second column: whether the run is running.
-    return Verdict.RUN_STOPPED if row[1:] == (False,) else Verdict.DURABLE
+    # Only the statement of intents has a second column: why it refuses one.
+    return _REFUSALS[row[1]] if row[1:] and row[1] else Verdict.DURABLE
 
 
 def _row(fact: Fact) -> Row:

@@ -14,7 +14,7 @@ from trioqueue.domain.logs import LogEntry, LogLevel, LogStep
 from trioqueue.domain.messages import ClaimedMessage
 from trioqueue.domain.states import MessageStatus
 from trioqueue.worker.tally import End
-from trioqueue.worker.work import GivenUp, PartUnknown, RunAtFault, Stop
+from trioqueue.worker.work import GivenUp, NotWanted, PartUnknown, RunAtFault, Stop
 
 _WAITING: Final = {Cause.RATE_LIMIT: LogStep.RATE_LIMITED, Cause.FAULTS: LogStep.MODEL_UNAVAILABLE}
 
@@ -48,6 +48,10 @@ def stopped(message: ClaimedMessage, spent: Usage, stop: Stop) -> Ending:
             return Ending(End.FAILED, [_finished(message, MessageStatus.FAILED, reason, spent)])
         case PartUnknown(reason=reason):
             return Ending(End.UNCONFIRMED, [_finished(message, MessageStatus.UNCONFIRMED, reason, spent)])
+        case NotWanted(reason=reason):
+            log = LogEntry(LogStep.FINISHED, LogLevel.WARNING, reason, {"status": MessageStatus.SKIPPED})
+            fact = Finished(message.claim, MessageStatus.SKIPPED, reason, None, spent, log)
+            return Ending(End.SKIPPED, [fact])
         case _:
             assert_never(stop)
 

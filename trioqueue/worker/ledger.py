@@ -65,7 +65,7 @@ class Ledger:
 
         Returns:
             `DURABLE`; or `CLAIM_LOST` when one of them was not written because the message is no longer ours; or
-            `RUN_STOPPED` when an intent was refused.
+            `RUN_STOPPED`, `LEAD_OPTED_OUT` or `TAKEN_OVER` when an intent was refused.
 
         Raises:
             TrioqueueError: The store refuses a fact for what it holds. The facts of other messages are not affected.
@@ -160,7 +160,13 @@ class Ledger:
             await self._commit([entry], claims=False)
 
 
-_GRAVITY: Final = (Verdict.DURABLE, Verdict.RUN_STOPPED, Verdict.CLAIM_LOST)
+_GRAVITY: Final = (
+    Verdict.DURABLE,
+    Verdict.RUN_STOPPED,
+    Verdict.LEAD_OPTED_OUT,
+    Verdict.TAKEN_OVER,
+    Verdict.CLAIM_LOST,
+)
 
 
 def _settle(batch: Sequence[_Entry], verdicts: Sequence[Verdict]) -> None:

@@ -25,7 +25,7 @@ from trioqueue.worker.ledger import Ledger
 from trioqueue.worker.reconnect import reconnect_waits
 from trioqueue.worker.sender import Sender
 from trioqueue.worker.tally import End, Tally
-from trioqueue.worker.work import ClaimLost, GivenUp, PartUnknown, RunAtFault, Stop, Work
+from trioqueue.worker.work import ClaimLost, GivenUp, NotWanted, PartUnknown, RunAtFault, Stop, Work
 from trioqueue.worker.writer import Writer, split_without_model
 
 log = structlog.get_logger(__name__)
@@ -78,8 +78,10 @@ class Pipeline:
         return successor
 
     async def _process(self, work: Work) -> _Done:
+        if work.message.barred is not None:  # before anything is paid for
+            return await self._stop(work, NotWanted(work.message.barred.reason))
         conversation_id = work.message.conversation_id
-        if conversation_id is None:  # before anything is paid for
+        if conversation_id is None:
             return await self._stop(work, MessageAtFault("the lead has no phone number to send to"))
         stop = await self._write(work)
         if stop is not None:

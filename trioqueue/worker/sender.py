@@ -4,7 +4,8 @@ Nothing in this phase is ended by a deadline or by a drain: a request whose end 
 is unknown. The gateway call's own time-out bounds it.
 """
 
-from typing import assert_never
+from collections.abc import Mapping
+from typing import Final, assert_never
 from uuid import UUID
 
 import attrs
@@ -14,6 +15,7 @@ from trioqueue.domain.attempts import AttemptFailed, WaitLonger
 from trioqueue.domain.backoff import wait_after
 from trioqueue.domain.facts import Fact, PartsPlanned, SendIntended, SendSettled, Verdict
 from trioqueue.domain.logs import LogEntry, LogLevel, LogStep
+from trioqueue.domain.messages import Barred
 from trioqueue.domain.sends import (
     NotSent,
     OutgoingPart,
@@ -29,7 +31,14 @@ from trioqueue.ports import Gateway
 from trioqueue.worker.drain import Drain
 from trioqueue.worker.heartbeat import Heartbeat
 from trioqueue.worker.ledger import Ledger
-from trioqueue.worker.work import ClaimLost, GivenUp, PartUnknown, RunAtFault, Stop, Work
+from trioqueue.worker.work import ClaimLost, GivenUp, NotWanted, PartUnknown, RunAtFault, Stop, Work
+
+_REFUSED: Final[Mapping[Verdict, Stop]] = {
+    Verdict.RUN_STOPPED: GivenUp(),
+    Verdict.LEAD_OPTED_OUT: NotWanted(Barred.OPTED_OUT.reason),
+    Verdict.TAKEN_OVER: NotWanted(Barred.TAKEN_OVER.reason),
+}
+"""Why a message stops whose next part must not leave."""
 
 
 @attrs.frozen
@@ -83,14 +92,13 @@ class Sender:
             # Not asked again after the commit: a lease that lapsed and was renewed meanwhile holds too, but the message
             # may have been taken in between.
             held_until = self.heartbeat.held_until
-            match await self.ledger.record(*told, SendIntended(claim, number)):
-                case Verdict.CLAIM_LOST:
-                    raise ClaimLost(f"message {claim.message_id} belongs to another worker now")
-                case Verdict.RUN_STOPPED:
-                    work.under_way = None
-                    return SendPhase(GivenUp(), (), provider_message_id)
-                case Verdict.DURABLE:
-                    work.under_way = number
+            verdict = await self.ledger.record(*told, SendIntended(claim, number))
+            if verdict is Verdict.CLAIM_LOST:
+                raise ClaimLost(f"message {claim.message_id} belongs to another worker now")
+            if (stop := _REFUSED.get(verdict)) is not None:
+                work.under_way = None
+                return SendPhase(stop, (), provider_message_id)
+            work.under_way = number
             if trio.current_time() >= held_until:
                 return SendPhase(GivenUp(), (_held_back(work, number),), provider_message_id)
             part = OutgoingPart(conversation_id, body, idempotency_key(claim.message_id, number))

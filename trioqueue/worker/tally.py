@@ -16,6 +16,8 @@ class End(StrEnum):
     RELEASED = "released"
     FAILED = "failed"
     UNCONFIRMED = "unconfirmed"
+    SKIPPED = "skipped"
+    """Its lead is not to be written to any more."""
     LOST = "lost"
     """Another worker has taken the message; nothing further was done with it."""
 

@@ -37,7 +37,14 @@ class PartUnknown:
     reason: str
 
 
-Stop: TypeAlias = WaitLonger | AttemptFailed | MessageAtFault | GivenUp | RunAtFault | PartUnknown
+@attrs.frozen
+class NotWanted:
+    """The lead is not to be written to any more: the message ends here, whatever has been sent of it."""
+
+    reason: str
+
+
+Stop: TypeAlias = WaitLonger | AttemptFailed | MessageAtFault | GivenUp | RunAtFault | PartUnknown | NotWanted
 """Why a message does not go on; None in its place means that it does."""
 
 

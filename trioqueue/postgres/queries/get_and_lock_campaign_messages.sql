@@ -46,8 +46,11 @@ select c.id, c.run_id, c.lead_id, c.claim_fence, c.conversation_id, c.retry_coun
   coalesce(c.ai_tokens_used, 0), coalesce(c.cost_usd, 0), coalesce(c.send_time_ms, 0),
   g.ai_model, g.ai_instructions, g.split_messages, g.max_split_parts,
   coalesce(g.fallback_models, %(fallback_models)s::text[]),
-  l.context
+  l.context,
+  case when p.status = 'opted_out' then 'opted_out' when v.taken_over_at is not null then 'taken_over' end
 from claimed c
 join {schema}.campaign_runs r on r.id = c.run_id
 join {schema}.campaign_configs g on g.id = r.config_id
 join {schema}.get_leads_full_context(array(select distinct d.lead_id from claimed d)) l on l.lead_id = c.lead_id
+join {schema}.leads p on p.id = c.lead_id
+left join {schema}.conversations v on v.id = c.conversation_id

@@ -13,11 +13,11 @@ with homeless as (
   where h.phone is not null
   order by h.workspace_id, h.phone
   on conflict (workspace_id, contact_phone) do update set campaign_run_id = excluded.campaign_run_id
-  returning id, workspace_id, contact_phone
+  returning id, workspace_id, contact_phone, taken_over_at
 )
 update {schema}.campaign_messages m
 set conversation_id = o.id
 from homeless h
 join opened o on o.workspace_id = h.workspace_id and o.contact_phone = h.phone
 where m.id = h.id
-returning m.id, m.conversation_id
+returning m.id, m.conversation_id, o.taken_over_at is not null
