@@ -11,10 +11,11 @@ from uuid import uuid4
 import attrs
 
 from trioqueue.domain.messages import Incarnation
+from trioqueue.gateways.http_lookup import HttpLookup
 from trioqueue.gateways.internal import InternalGateway
 from trioqueue.http.proxies import transport_for
 from trioqueue.openrouter.client import OpenRouter
-from trioqueue.ports import Gateway, Model
+from trioqueue.ports import Gateway, Lookup, Model
 from trioqueue.postgres.campaigns import Campaigns, wakeup_channel
 from trioqueue.postgres.connect import connect
 from trioqueue.postgres.connection import TrioConnection
@@ -164,12 +165,22 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
         yield InternalGateway(settings.gateway_url, key, transport, idempotent=settings.gateway_idempotent)
 
 
+@asynccontextmanager
+async def open_lookup(settings: Settings) -> AsyncIterator[Lookup | None]:
+    """What can be asked about parts with an unknown outcome; None where the settings name nothing."""
+    if settings.gateway_lookup_url is None or settings.gateway_key is None:
+        yield None
+        return
+    async with transport_for(settings.gateway_lookup_url) as transport:
+        yield HttpLookup(settings.gateway_lookup_url, settings.gateway_key.get_secret_value(), transport)
+
+
 def _unset(name: str) -> str:
     setting = SETTINGS[name]
     return f"{setting.variable} is not set: {setting.help}"
 
 
-def make_worker(database: Database, model: Model, gateway: Gateway) -> Worker:
+def make_worker(database: Database, model: Model, gateway: Gateway, lookup: Lookup | None = None) -> Worker:
     """A worker of this process, as a new incarnation."""
     settings = database.settings
     return Worker(
@@ -181,6 +192,7 @@ def make_worker(database: Database, model: Model, gateway: Gateway) -> Worker:
         ),
         model=model,
         gateway=gateway,
+        lookup=lookup,
         incarnation=Incarnation(uuid4(), socket.gethostname(), os.getpid(), settings.lease),
         settings=WorkerSettings(
             **{field.name: getattr(settings, field.name) for field in attrs.fields(WorkerSettings)}
@@ -202,6 +214,11 @@ async def open_worker(settings: Settings) -> AsyncIterator[Worker]:
         SchemaOutdated: The schema is not up to date.
         DatabaseError: The database refused or was away.
     """
-    async with open_model(settings) as model, open_gateway(settings) as gateway, open_database(settings) as database:
+    async with (
+        open_model(settings) as model,
+        open_gateway(settings) as gateway,
+        open_lookup(settings) as lookup,
+        open_database(settings) as database,
+    ):
         await database.check()
-        yield make_worker(database, model, gateway)
+        yield make_worker(database, model, gateway, lookup)

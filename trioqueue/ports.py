@@ -5,6 +5,7 @@ protocol has a conformance suite in tests/ that every provider passes.
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
@@ -15,8 +16,10 @@ from trioqueue.domain.errors import TrioqueueError
 from trioqueue.domain.facts import Fact, Verdict
 from trioqueue.domain.gates import GateNews, SharedGate
 from trioqueue.domain.logs import LogStep
+from trioqueue.domain.lookups import LookedUp, SettledPart, UnknownPart
 from trioqueue.domain.messages import ClaimedMessage, Incarnation
 from trioqueue.domain.sends import OutgoingPart, SendOutcome
+from trioqueue.domain.states import MessageStatus
 
 
 class Model(Protocol):
@@ -46,6 +49,22 @@ class Gateway(Protocol):
 
         Faults are returned, never raised. `timeout` bounds the whole exchange in seconds. A time-out, a lost
         connection or a cancellation after the first byte of the request went out is `Unknown`.
+        """
+
+
+class Lookup(Protocol):
+    """What can be asked afterwards whether a part has reached the gateway. Not every gateway has it."""
+
+    async def look_up(self, part: OutgoingPart, intended_at: datetime, *, timeout: float) -> LookedUp:
+        """Ask once what became of a part. The same part may be asked about again and again.
+
+        Faults are returned, never raised: they tell nothing of the part. `NotDelivered` only when the gateway vouches
+        that the part has not left and will not leave any more; that it was not found is `CannotTell`.
+
+        Args:
+            part: The part.
+            intended_at: When it was meant to leave, just before the request.
+            timeout: Seconds for the whole exchange.
         """
 
 
@@ -101,6 +120,20 @@ class Store(Protocol):
             idempotent: Whether the gateway takes the same part twice as one.
             worker: The incarnation that asks; None for nobody.
             held: The messages that it works on.
+        """
+
+    async def take_unknown(self, count: int) -> Sequence[UnknownPart]:
+        """Take up to `count` parts of unknown fate to be asked about.
+
+        Nobody else is given them for a minute, and each further time for twice as long. The first comes when its
+        message has been unconfirmed for a minute: a request that was still on its way has ended then.
+        """
+
+    async def settle_unknown(self, settled: Sequence[SettledPart]) -> Sequence[MessageStatus]:
+        """Say what has become of unknown parts, and return what those messages became that were settled by it.
+
+        A part that has been settled or sent again meanwhile is left alone. A message goes on with what is left of it,
+        is sent when nothing is, and is skipped when its run is over.
         """
 
     async def skip_old(self, age: float) -> int:

@@ -5,11 +5,11 @@ from uuid import UUID, uuid4
 import pytest
 
 from tests.support.command import Command
-from tests.support.database import fetch
+from tests.support.database import fetch, start_run
 from tests.support.unconfirmed import ended_run, unconfirmed_run
 from trioqueue.domain.states import MessageStatus
 from trioqueue.postgres.pool import Pool
-from trioqueue.simulator import World
+from trioqueue.simulator import GatewayFault, RequestKind, Rule, World, WorldSettings, simulated_world
 
 
 async def test_an_unconfirmed_message_is_found_and_confirmed(command: Command, world: World, pool: Pool) -> None:
@@ -130,3 +130,60 @@ async def test_messages_for_people(command: Command, pool: Pool) -> None:
     assert "]0;owned\ufffd [/b] Oi" in shown.out
     assert "\x1b" not in listed.out + shown.out
     assert nothing.out == "no such messages\n"
+
+
+async def test_a_gateway_that_can_be_asked_settles_messages(command: Command, pool: Pool) -> None:
+    """Runs from cron settle what they can: each part arrives once, although the gateway's answers were lost."""
+    run = await start_run(pool, 12, split=False)
+    lost = [Rule(GatewayFault.ACCEPT_THEN_CLOSE, nth=range(1, 5)), Rule(GatewayFault.RESET, nth=range(5, 9))]
+    async with simulated_world(WorldSettings(gateway_script=lost)) as world:
+        variables = {
+            "TRIOQUEUE_OPENROUTER_URL": world.model_url,
+            "TRIOQUEUE_GATEWAY_URL": world.gateway_url,
+            "TRIOQUEUE_GATEWAY_LOOKUP_URL": world.lookup_url,
+        }
+        first = await command("run", "--json", **variables)
+        early = await command("run", "--json", **variables)
+        asked_early = list(world.lookups)
+        await fetch(pool, "update campaign_messages set updated_at = now() - interval '2 minutes'")
+        second = await command("run", "--json", **variables)
+    status = await command("status", run.run_id, "--json")
+    keys = [delivery.idempotency_key for delivery in world.deliveries]
+
+    assert (first.json["sent"], first.json["unconfirmed"]) == (4, 8)
+    assert (early.json["claimed"], asked_early) == (0, [])
+    assert len(world.lookups) == len(set(world.lookups)) == 8
+    assert second.json["sent"] == 4
+    assert len(keys) == len(set(keys)) == 12
+    counters = ("status", "leads_processed", "leads_success", "unconfirmed")
+    assert [status.json[name] for name in counters] == ["completed", 12, 12, 0]
+
+
+async def test_a_look_up_that_does_not_work_costs_a_batch_nothing(command: Command, pool: Pool) -> None:
+    """An endpoint that is not there leaves messages to people, and the batch is sent all the same."""
+    await unconfirmed_run(pool)
+    await fetch(pool, "update campaign_messages set updated_at = now() - interval '2 minutes'")
+    await start_run(pool, 2, first=10)
+    ran = await command("run", "--json", TRIOQUEUE_GATEWAY_LOOKUP_URL="http://127.0.0.1:1/look-up")
+
+    assert (ran.code, ran.json["sent"]) == (0, 2)
+    assert "the gateway cannot tell what became of a part" in ran.err
+    assert await fetch(pool, "select count(*) from campaign_messages where status = 'unconfirmed'") == [(1,)]
+
+
+async def test_people_who_opted_out_are_skipped(command: Command, world: World, pool: Pool) -> None:
+    """What the CRM says of a lead or a conversation holds for what waits already, and nothing is paid for it."""
+    run = await start_run(pool, 3)
+    await fetch(pool, "update leads set status = 'opted_out' where client_name = 'Lead 0'")
+    await fetch(pool, "update conversations set taken_over_at = now() where contact_phone like '%%1'")
+    ran = await command("run", "--json")
+    plain = await command("messages", "list", "--run", run.run_id, "--status", "skipped")
+    status = await command("status", run.run_id, "--json")
+
+    assert (ran.json["claimed"], ran.json["sent"], ran.json["skipped"]) == (3, 1, 2)
+    assert "the lead has opted out" in plain.out
+    assert "a person has taken the conversation over" in plain.out
+    assert (status.json["status"], status.json["leads_skipped"]) == ("completed", 2)
+    assert len({delivery.conversation_id for delivery in world.deliveries}) == 1
+    [written] = [call for call in world.calls if call.kind is RequestKind.GENERATE]
+    assert "Lead 2" in written.summary

@@ -7,6 +7,7 @@ tests hold empty.
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import Any, TypeVar, assert_never
 from uuid import UUID, uuid4
 
@@ -28,7 +29,9 @@ from trioqueue.domain.facts import (
 )
 from trioqueue.domain.gates import Cause, GateNews, SharedGate
 from trioqueue.domain.logs import LogEntry, LogLevel, LogStep
+from trioqueue.domain.lookups import SettledPart, UnknownPart
 from trioqueue.domain.messages import Barred, Claim, ClaimedMessage, Incarnation, Part
+from trioqueue.domain.sends import OutgoingPart, idempotency_key
 from trioqueue.domain.states import (
     CLAIMED,
     MESSAGE_TRANSITIONS,
@@ -44,6 +47,9 @@ SomeFact = TypeVar("SomeFact", bound=Fact)
 
 PROBE_LEASE = 60.0
 """Seconds after which another worker may make a probe."""
+
+LOOK_UP_REST = 60.0
+"""Least seconds before a part of unknown fate is asked about, and between two times."""
 
 STRAY_AGE = 60.0
 """Seconds after which a message that its worker does not know of is taken from it."""
@@ -61,6 +67,7 @@ class StoredPart:
     fence: int | None = None
     provider_message_id: str | None = None
     error: str | None = None
+    looked_up_at: float | None = None
 
 
 @attrs.define(eq=False)
@@ -90,6 +97,7 @@ class StoredMessage:
     claimed_at: float = 0.0
     fence: int = 0
     barred: Barred | None = None
+    updated_at: float = 0.0
 
     def claimed(self, claim: Claim) -> ClaimedMessage:
         """The message as it is given to the holder of a claim."""
@@ -246,6 +254,49 @@ class FakeStore:
             ends = [self._take(message, idempotent=idempotent) for message in taken]
         return Rescued(ends.count(MessageStatus.PENDING), ends.count(MessageStatus.UNCONFIRMED))
 
+    async def take_unknown(self, count: int) -> Sequence[UnknownPart]:
+        async with self._call("take_unknown"):
+            now = trio.current_time()
+            unconfirmed = [m for m in self.messages.values() if m.status is MessageStatus.UNCONFIRMED]
+            due = [
+                (message, number, part)
+                for message in unconfirmed
+                for number, part in message.parts.items()
+                if part.status is PartStatus.UNKNOWN and _look_up_due(message.updated_at, part.looked_up_at) <= now
+            ][:count]
+            for _, _, part in due:
+                part.looked_up_at = now
+            return [
+                UnknownPart(
+                    message.id,
+                    number,
+                    part.fence or 0,
+                    OutgoingPart(message.conversation_id or RUN_ID, part.body, idempotency_key(message.id, number)),
+                    datetime.fromtimestamp(message.updated_at, UTC),
+                )
+                for message, number, part in due
+            ]
+
+    async def settle_unknown(self, settled: Sequence[SettledPart]) -> Sequence[MessageStatus]:
+        async with self._call("settle_unknown"):
+            return [status for told in settled if (status := self._settle_unknown(told)) is not None]
+
+    def _settle_unknown(self, told: SettledPart) -> MessageStatus | None:
+        message = self.messages[told.message_id]
+        part = message.parts[told.part_no]
+        attempt = (message.status, part.status, part.fence or 0)
+        if attempt != (MessageStatus.UNCONFIRMED, PartStatus.UNKNOWN, told.fence):
+            return None
+        self._move_part(part, told.status)
+        part.provider_message_id = told.provider_message_id
+        over = self.runs[message.run_id] in {RunStatus.CANCELLED, RunStatus.FAILED}
+        if set(message.part_statuses()) == {PartStatus.SENT}:
+            self._move(message, MessageStatus.SENT)
+        else:
+            self._move(message, MessageStatus.SKIPPED if over else MessageStatus.PENDING)
+            message.scheduled_at = trio.current_time()
+        return message.status
+
     async def skip_old(self, age: float) -> int:
         async with self._call("skip_old"):
             old = [m for m in self.messages.values() if self._is_due(m) and m.scheduled_at < trio.current_time() - age]
@@ -332,6 +383,7 @@ class FakeStore:
         allowed = may_become(MESSAGE_TRANSITIONS, message.status, status)
         if allowed:
             message.status = status
+            message.updated_at = trio.current_time()
         else:
             self.violations.append(f"message {message.status} -> {status}")
         return allowed
@@ -413,6 +465,11 @@ class FakeStore:
         if message.status is not status:
             self.violations.append(f"a message is {message.status} instead of {status}")
         return message.status is status
+
+
+def _look_up_due(since: float, looked_up_at: float | None) -> float:
+    rested = since if looked_up_at is None else looked_up_at + max(LOOK_UP_REST, looked_up_at - since)
+    return max(since + LOOK_UP_REST, rested)
 
 
 def _models(message: StoredMessage) -> set[str]:

@@ -50,4 +50,5 @@ async def simulator(
         say(f"export OPENROUTER_API_KEY={world.model_key}")
         say(f"export TRIOQUEUE_GATEWAY_URL={world.gateway_url}")
         say(f"export TRIOQUEUE_GATEWAY_KEY={world.gateway_key}")
+        say(f"export TRIOQUEUE_GATEWAY_LOOKUP_URL={world.lookup_url}")
         await trio.sleep_forever()

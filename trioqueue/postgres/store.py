@@ -30,8 +30,10 @@ from trioqueue.domain.facts import (
 )
 from trioqueue.domain.gates import Cause, GateNews, SharedGate
 from trioqueue.domain.logs import LogEntry, LogLevel, LogStep
+from trioqueue.domain.lookups import SettledPart, UnknownPart
 from trioqueue.domain.messages import Barred, Claim, ClaimedMessage, Incarnation, Part
-from trioqueue.domain.states import PartStatus
+from trioqueue.domain.sends import OutgoingPart
+from trioqueue.domain.states import MessageStatus, PartStatus
 from trioqueue.ports import Rescued
 from trioqueue.postgres.connection import TrioConnection
 from trioqueue.postgres.errors import DatabaseUnavailable, translated
@@ -88,6 +90,8 @@ class PostgresStore:
         self._beat = statement("beat", schema)
         self._leave = statement("leave", schema)
         self._rescue = statement("rescue", schema)
+        self._take_unknown = statement("take_unknown_parts", schema)
+        self._settle = statement("settle_messages", schema)
         self._skip_old = statement("skip_old", schema)
         self._postpone_due = statement("postpone_due", schema)
         self._shut_gates = statement("shut_gates", schema)
@@ -200,6 +204,21 @@ class PostgresStore:
             total = Rescued(total.released + row[0], total.unconfirmed + row[1])
             if row[0] + row[1] < TAKEN_AT_ONCE:
                 return total
+
+    async def take_unknown(self, count: int) -> Sequence[UnknownPart]:
+        """Take up to `count` parts of unknown fate to be asked about."""
+        async with self._session() as connection:
+            cursor = await connection.execute(self._take_unknown, {"limit": count})
+            return [
+                UnknownPart(row[0], row[1], row[2], OutgoingPart(*row[3:6]), row[6]) for row in await cursor.fetchall()
+            ]
+
+    async def settle_unknown(self, settled: Sequence[SettledPart]) -> Sequence[MessageStatus]:
+        """Say what has become of unknown parts, and return what those messages became that were settled by it."""
+        values = {"rows": _json([attrs.asdict(part) for part in settled]), "settled_by": "gateway"}
+        async with self._session() as connection:
+            cursor = await connection.execute(self._settle, values)
+            return [MessageStatus(status) for _, status in await cursor.fetchall()]
 
     async def skip_old(self, age: float) -> int:
         """Skip messages that were due more than `age` seconds ago, and return how many."""

@@ -156,6 +156,12 @@ class Settings:
         "Whether the gateway delivers once however often it gets the same Idempotency-Key. "
         "Only then is a part with an unknown outcome sent again.",
     )
+    gateway_lookup_url: str | None = _option(
+        None,
+        ADDRESS,
+        "The URL that is asked, with gateway_key, what became of a part with an unknown outcome. "
+        "Unset: such messages wait for a person.",
+    )
     concurrency: int = _option(5, whole(1, 1000), "How many messages a worker has in flight at most.")
     adaptive_concurrency: bool = _option(
         True, YES_OR_NO, "Whether rate limits lower, for a while, how many calls a worker makes to a model at once."

@@ -89,6 +89,15 @@ def read_send_call(body: bytes) -> SendCall:
     return SendCall(_text(asked, "conversationId"), _text(asked, "text"))
 
 
+def read_lookup_key(body: bytes) -> str:
+    """The idempotency key that a look-up asks about.
+
+    Raises:
+        BadRequest: The body is not the JSON of such a request.
+    """
+    return _text(_object(body), "idempotencyKey")
+
+
 def _object(body: bytes) -> dict[str, Any]:
     try:
         value = orjson.loads(body)

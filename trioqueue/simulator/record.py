@@ -197,6 +197,10 @@ class Deliveries:
             await trio.to_thread.run_sync(self._file.append, delivery)
             return self._added(delivery)
 
+    def find(self, idempotency_key: str) -> Delivery | None:
+        """The last delivery of a key; None when there is none."""
+        return self._by_key.get(idempotency_key)
+
     def _earlier(self, idempotency_key: str | None) -> Delivery | None:
         return self._by_key.get(idempotency_key) if self._idempotent and idempotency_key is not None else None
 

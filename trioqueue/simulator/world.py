@@ -7,11 +7,13 @@ from contextlib import AbstractContextManager, ExitStack, asynccontextmanager
 import attrs
 import trio
 
-from trioqueue.simulator import gateway, model
+from trioqueue.simulator import gateway, lookups, model
 from trioqueue.simulator.choice import Chances, FaultChooser, FaultT, Script
+from trioqueue.simulator.connection import Request, Respond
 from trioqueue.simulator.deliveries_file import DeliveriesFile, Delivery
 from trioqueue.simulator.faults import GatewayFault
 from trioqueue.simulator.gateway import GatewayEndpoint
+from trioqueue.simulator.lookups import LookupEndpoint
 from trioqueue.simulator.model import ModelEndpoint
 from trioqueue.simulator.pace import Gate, Pace
 from trioqueue.simulator.record import Call, Calls, Changes, Deliveries
@@ -60,6 +62,7 @@ class World:
         calls: Every call of the model in the order of arrival.
         sends: Every request to send a part in the order of arrival, delivered or not.
         deliveries: Every part that the gateway took over, in the order of arrival.
+        lookups: The idempotency key of every part that the gateway was asked about afterwards.
     """
 
     def __init__(self, settings: WorldSettings, *, model_port: int, gateway_port: int, resources: ExitStack) -> None:
@@ -80,13 +83,20 @@ class World:
         self._model = Server(ModelEndpoint(settings, calls, self._pace(settings.model_latency, "model")), model_port)
         resources.callback(self._model.close)
         pace = self._pace(settings.gateway_latency, "gateway")
-        self._gateway = Server(GatewayEndpoint(settings, sends, delivered, pace), gateway_port)
+        sending = GatewayEndpoint(settings, sends, delivered, pace)
+        lookup = LookupEndpoint(settings, delivered, self._changes)
+
+        async def answer(request: Request, respond: Respond) -> None:
+            await (lookup if request.target == lookups.TARGET else sending)(request, respond)
+
+        self._gateway = Server(answer, gateway_port)
         resources.callback(self._gateway.close)
         self._calls = calls
         self._sends = sends
         self.calls: Sequence[Call[ModelTrouble]] = calls.all
         self.sends: Sequence[Call[GatewayFault]] = sends.all
         self.deliveries: Sequence[Delivery] = delivered.all
+        self.lookups: Sequence[str] = lookup.asked
 
     @property
     def model_url(self) -> str:
@@ -97,6 +107,11 @@ class World:
     def gateway_url(self) -> str:
         """Where parts are posted to."""
         return f"http://{LOOPBACK}:{self._gateway.port}{gateway.PATH}"
+
+    @property
+    def lookup_url(self) -> str:
+        """Where to ask what became of a part."""
+        return f"http://{LOOPBACK}:{self._gateway.port}{lookups.PATH}"
 
     @property
     def model_key(self) -> str:

@@ -18,7 +18,7 @@ import trio
 
 from trioqueue.domain.messages import Incarnation
 from trioqueue.domain.screening import ScreeningRule
-from trioqueue.ports import Gateway, Model, Store, StoreUnavailable
+from trioqueue.ports import Gateway, Lookup, Model, Store, StoreUnavailable
 from trioqueue.worker.calls import ModelCalls
 from trioqueue.worker.drain import Drain
 from trioqueue.worker.gates import LEAST_TIME, Gates
@@ -27,6 +27,7 @@ from trioqueue.worker.intake import Intake, Wakeup
 from trioqueue.worker.ledger import Ledger
 from trioqueue.worker.pipeline import Pipeline
 from trioqueue.worker.quota import Quota
+from trioqueue.worker.reconciliation import Reconciliation
 from trioqueue.worker.sender import Sender
 from trioqueue.worker.tally import End, Tally
 from trioqueue.worker.upkeep import Upkeep
@@ -73,6 +74,7 @@ class Worker:
         gateway: Gateway,
         incarnation: Incarnation,
         settings: WorkerSettings,
+        lookup: Lookup | None = None,
         wakeups: Callable[[Callable[[], None]], Awaitable[None]] | None = None,
         chance: random.Random | None = None,
     ) -> None:
@@ -102,6 +104,9 @@ class Worker:
         self._ledger = Ledger(store, quota)
         self._upkeep = Upkeep(
             store, incarnation.id, held, self._gates, gateway.idempotent, settings.skip_after, self.tally
+        )
+        self._reconciliation = (
+            None if lookup is None else Reconciliation(store, lookup, settings.send_timeout, self.wakeup.wake)
         )
         calls = ModelCalls(model, self._gates, chance)
         limits = WriterSettings(settings.generate_timeout, settings.split_timeout, settings.screening_off)
@@ -150,12 +155,16 @@ class Worker:
     async def _run(self, intake: Callable[[trio.Nursery], Awaitable[None]], deadline: float | None) -> None:
         began = trio.current_time()
         with self.drain.bounded(math.inf):
+            if self._reconciliation is not None:
+                await self._reconciliation.run_once()
             await self._heartbeat.beat()
             await self._upkeep.run_once()
         try:
             async with trio.open_nursery() as services:
                 for service in (self._ledger.run, self._heartbeat.run, self._upkeep.run, self._gates.sharing.run):
                     services.start_soon(self._serve, service)
+                if self._reconciliation is not None:
+                    services.start_soon(self._serve, self._reconciliation.run)
                 if self._wakeups is not None:
                     services.start_soon(self._serve, partial(self._wakeups, self.wakeup.wake))
                 if deadline is not None:
