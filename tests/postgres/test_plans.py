@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 from uuid import UUID
 
+import orjson
 import psycopg
 import psycopg.sql
 import pytest
@@ -22,6 +23,9 @@ RUNS: Final = 40
 BUFFERS_OF_A_CLAIM: Final = 1_000
 """Pages of 8 KiB that a claim of 15 may touch, its three index entries a row and its contexts included. The table has
 some 8,000, its indexes as many."""
+
+BUFFERS_OF_AN_INTENT: Final = 40
+"""Pages that one of many intents may touch: message, run, lead, conversation and part with their indexes."""
 
 LARGE: Final = f"""
 set search_path to {SCHEMA};
@@ -175,6 +179,47 @@ def test_a_rescue_reads_only_what_is_claimed(large: psycopg.Connection[Any]) -> 
 
     assert row == (15, 0)
     assert _sequential(large, "campaign_messages") == before
+
+
+@pytest.mark.parametrize("generic", [False, True], ids=["custom", "generic"])
+def test_an_intent_reads_by_keys(large: psycopg.Connection[Any], generic: bool) -> None:
+    """Whether the lead has opted out or a person has taken over is found by keys, a few pages a part."""
+    owner = UUID(int=7)
+    large.execute(f"set local search_path to {SCHEMA}".encode())
+    claimed = large.execute(
+        b"update campaign_messages set status = 'sending', generated_message = 'Oi', claimed_by = %s,"
+        b" claimed_at = now(), claim_fence = 1 where id in (select id from campaign_messages"
+        b" where status = 'pending' limit 100) returning id",
+        [owner],
+    ).fetchall()
+    large.cursor().executemany(
+        b"insert into campaign_message_parts (message_id, part_no, body, idempotency_key) values (%s, 1, 'Oi', 'k')",
+        claimed,
+    )
+    rows = [{"message_id": str(row[0]), "owner": str(owner), "fence": 1, "part_no": 1} for row in claimed]
+    sql = statement("intend_parts", SCHEMA).decode()
+    plan = explain(large, sql, {"rows": orjson.dumps(rows).decode()}, generic=generic)
+
+    assert not plan.scanned_tables() - {"campaign_runs"}
+    assert plan.buffers < 100 * BUFFERS_OF_AN_INTENT
+
+
+@pytest.mark.parametrize("generic", [False, True], ids=["custom", "generic"])
+def test_parts_of_unknown_fate_are_found_through_their_index(large: psycopg.Connection[Any], generic: bool) -> None:
+    """A reconciliation reads the unconfirmed messages alone, not the table."""
+    large.execute(f"set local search_path to {SCHEMA}".encode())
+    large.execute(
+        b"update campaign_messages set status = 'unconfirmed', updated_at = now() - interval '1 hour'"
+        b" where id in (select id from campaign_messages where status = 'sent' limit 50)"
+    )
+    large.execute(
+        b"update campaign_message_parts p set status = 'unknown', sent_at = null"
+        b" from campaign_messages m where m.id = p.message_id and m.status = 'unconfirmed'"
+    )
+    plan = explain(large, statement("take_unknown_parts", SCHEMA).decode(), {"limit": 20}, generic=generic)
+
+    assert "idx_campaign_messages_unconfirmed" in plan.indexes()
+    assert not plan.scanned_tables()
 
 
 def _scans(connection: psycopg.Connection[Any], index: str) -> int:

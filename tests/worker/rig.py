@@ -12,6 +12,7 @@ import trio
 from tests.support.fakes import FakeGateway, FakeModel, FakeStore, StoredMessage
 from trioqueue.domain.messages import Incarnation
 from trioqueue.domain.screening import ScreeningRule
+from trioqueue.ports import Lookup
 from trioqueue.worker.calls import ModelCalls
 from trioqueue.worker.drain import Drain
 from trioqueue.worker.gates import Gates
@@ -61,6 +62,7 @@ class Rig:
     store: FakeStore = attrs.field(factory=FakeStore)
     model: FakeModel = attrs.field(factory=FakeModel)
     gateway: FakeGateway = attrs.field(factory=FakeGateway)
+    lookup: Lookup | None = None
     drain: Drain = attrs.field(factory=Drain)
     tally: Tally = attrs.field(factory=Tally)
     limiter: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(5))
@@ -140,6 +142,7 @@ def worker(rig: Rig, **changes: Any) -> Worker:
         store=rig.store,
         model=rig.model,
         gateway=rig.gateway,
+        lookup=rig.lookup,
         incarnation=rig.incarnation,
         settings=attrs.evolve(DEFAULTS, **changes),
         chance=random.Random(1),

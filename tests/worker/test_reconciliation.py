@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from tests.support.clock import passes, virtual_time
 from tests.support.fakes import PARAGRAPHS, TEXT, FakeGateway, FakeStore, StoredMessage, StoredPart
-from tests.worker.rig import DEFAULTS, Rig, incarnation
+from tests.worker.rig import Rig, worker
 from trioqueue.domain.lookups import CannotTell, Delivered, LookedUp, NotDelivered
 from trioqueue.domain.sends import OutgoingPart, Unknown
 from trioqueue.domain.states import MessageStatus, PartStatus, RunStatus
@@ -203,15 +203,8 @@ async def test_only_what_was_found_is_logged() -> None:
 
 def reconciling_worker(rig: Rig, lookup: FakeLookup | None) -> Worker:
     """A worker that may ask the gateway, and that looks for due messages once an hour."""
-    settings = attrs.evolve(DEFAULTS, poll_interval=3600.0)
-    return Worker(
-        store=rig.store,
-        model=rig.model,
-        gateway=rig.gateway,
-        lookup=lookup,
-        incarnation=incarnation(),
-        settings=settings,
-    )
+    rig.lookup = lookup
+    return worker(rig, poll_interval=3600.0)
 
 
 @virtual_time

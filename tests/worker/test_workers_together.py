@@ -3,6 +3,7 @@
 import random
 from collections import Counter
 from collections.abc import Callable
+from datetime import datetime
 from functools import partial
 from typing import Any, Final, cast
 
@@ -16,6 +17,7 @@ from tests.support.clock import passes, virtual_time
 from tests.support.fakes import TEXT, FakeGateway, FakeModel, FakeStore, Takes, generated
 from tests.worker.rig import LEASE, Rig, worker
 from trioqueue.domain.completions import Completion, CompletionRequest, RateLimited, Transient
+from trioqueue.domain.lookups import CannotTell, Delivered, LookedUp, NotDelivered
 from trioqueue.domain.sends import NotSent, OutgoingPart, Rejected, SendOutcome, Sent, Unknown
 from trioqueue.domain.states import MessageStatus, PartStatus
 from trioqueue.ports import StoreUnavailable
@@ -69,6 +71,27 @@ class CountingGateway(FakeGateway):
 
 
 @attrs.define(eq=False)
+class HonestLookup:
+    """Decides for each attempt of unknown fate whether it arrived, and says the same whenever it is asked."""
+
+    gateway: CountingGateway
+    chance: random.Random
+    over: bool = False
+    decided: dict[tuple[str, int], bool] = attrs.field(factory=dict)
+
+    async def look_up(self, part: OutgoingPart, intended_at: datetime, *, timeout: float) -> LookedUp:
+        await passes(min(self.chance.choice([0.0, 2.0, 9.0]), timeout))
+        if not self.over and self.chance.random() < 0.3:
+            return CannotTell(f"not found since {intended_at}")
+        key = part.idempotency_key
+        attempt = key, sum(offered.idempotency_key == key for offered in self.gateway.offered)
+        if attempt not in self.decided:
+            self.decided[attempt] = self.chance.random() < 0.5
+            self.gateway.may_have_left[key] -= not self.decided[attempt]
+        return Delivered("id") if self.decided[attempt] else NotDelivered()
+
+
+@attrs.define(eq=False)
 class RandomModel(FakeModel):
     """Answers at random."""
 
@@ -104,9 +127,8 @@ async def finish(rig: Rig) -> None:
     """Run batch after batch until nothing is left to do; a dead worker's lease has run out before."""
     await passes(2 * LEASE)
     for _ in range(30):
-        await worker(Rig(store=rig.store, model=rig.model, gateway=rig.gateway), skip_after=1e6).run_once(
-            deadline=None, until_empty=True
-        )
+        again = Rig(store=rig.store, model=rig.model, gateway=rig.gateway, lookup=rig.lookup)
+        await worker(again, skip_after=1e6).run_once(deadline=None, until_empty=True)
         await passes(1800.0)
 
 
@@ -143,3 +165,32 @@ async def test_nothing_leaves_twice(idempotent: bool, seed: int, dies_after: flo
             assert "\n\n".join(dict.fromkeys(texts)) == TEXT
         if message.status is MessageStatus.UNCONFIRMED:
             assert message.part_statuses().count(PartStatus.UNKNOWN) == 1
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 2**32), st.floats(5, 200), st.floats(1, 200))
+@virtual_time
+async def test_with_a_look_up_nothing_stays_unconfirmed(seed: int, dies_after: float, drains_after: float) -> None:
+    """Where the gateway can be asked, every message is sent or has failed in the end, and nothing leaves twice."""
+    chance = random.Random(seed)
+    gateway = CountingGateway(chance=chance)
+    lookup = HonestLookup(gateway, chance)
+    sound = Rig(model=RandomModel(chance=chance), gateway=gateway, lookup=lookup)
+    sound.store.add(8)
+    troubled = Troubled(sound.store, chance)
+    doomed = Rig(store=cast("FakeStore", troubled), model=sound.model, gateway=gateway, lookup=lookup)
+    second = worker(sound, skip_after=1e6)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(cut_short, worker(doomed, skip_after=1e6), dies_after)
+        nursery.start_soon(keep_running, second)
+        await passes(drains_after)
+        second.drain.begin()
+    troubled.over = lookup.over = True
+    await finish(sound)
+
+    assert {message.status for message in sound.store.messages.values()} <= {MessageStatus.SENT, MessageStatus.FAILED}
+    assert not sound.store.violations
+    assert not [key for key, times in gateway.may_have_left.items() if times > 1]
+    for message in sound.store.messages.values():
+        if message.status is MessageStatus.SENT:
+            assert set(message.part_statuses()) == {PartStatus.SENT}
