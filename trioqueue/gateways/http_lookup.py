@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-import httpx
 import orjson
 
 from trioqueue.domain.lookups import CannotTell, Delivered, LookedUp, NotDelivered
 from trioqueue.domain.sends import OutgoingPart
 from trioqueue.http.answers import Answer, Fault, excerpt, mapping, read_json
 from trioqueue.http.exchange import Endpoint
+from trioqueue.http.posts import Transport
 
 
 class HttpLookup:
@@ -28,7 +28,7 @@ class HttpLookup:
         trioqueue.http.exchange.UnusableEndpoint: The address or the key cannot be used.
     """
 
-    def __init__(self, url: str, key: str, transport: httpx.AsyncBaseTransport) -> None:
+    def __init__(self, url: str, key: str, transport: Transport) -> None:
         self._endpoint = Endpoint(url, {"X-Service-Role-Key": key}, transport)
         self._key = key
 
