@@ -15,7 +15,7 @@ from trioqueue.domain.logs import LogStep
 from trioqueue.domain.states import MESSAGE_TRANSITIONS, MessageStatus
 from trioqueue.worker import ends
 from trioqueue.worker.tally import End
-from trioqueue.worker.work import GivenUp, PartUnknown, RunAtFault, Stop
+from trioqueue.worker.work import GivenUp, NotWanted, PartUnknown, RunAtFault, Stop
 
 SPENT = Usage(7)
 STOPS: dict[Stop, tuple[End, WayBack | MessageStatus]] = {
@@ -26,6 +26,7 @@ STOPS: dict[Stop, tuple[End, WayBack | MessageStatus]] = {
     AttemptFailed("late", timed_out=True): (End.REQUEUED, WayBack.REQUEUE),
     MessageAtFault("refused"): (End.FAILED, MessageStatus.FAILED),
     PartUnknown("lost"): (End.UNCONFIRMED, MessageStatus.UNCONFIRMED),
+    NotWanted("opted out"): (End.SKIPPED, MessageStatus.SKIPPED),
 }
 
 
