@@ -10,7 +10,7 @@ import pytest
 import trio
 
 from tests.support.backends import SOMEBODY_WAITS, until
-from tests.support.database import SCHEMA, fetch, fetch_value, incarnation, start_run
+from tests.support.database import CAMPAIGN, SCHEMA, fetch, fetch_value, incarnation, start_run
 from trioqueue.domain.completions import Usage
 from trioqueue.domain.facts import (
     Fact,
@@ -68,7 +68,7 @@ async def test_a_claim_brings_all_that_is_needed(pool: Pool, store: PostgresStor
     assert message.claim.owner == worker.id
     assert message.claim.fence == 1
     assert (message.model, message.instructions, message.split, message.max_parts) == (
-        "some/model", "Write kindly.", False, 4,
+        "some/model", CAMPAIGN.instructions, False, 4,
     )  # fmt: skip
     assert message.context == {"client_name": "Lead 0", "primary_phone": "1190"}
     assert message.conversation_id is not None
