@@ -67,7 +67,7 @@ class HttpTransport(Transport):
             except Unanswered:
                 if not post.repeatable:
                     raise
-        connection = await connect(destination.origin, self._ssl_context)
+        connection = await connect(destination.origin, self._ssl_context, self._max_answer_bytes)
         return await self._exchange(destination.origin, connection, data, post)
 
     async def aclose(self) -> None:
@@ -91,7 +91,7 @@ class HttpTransport(Transport):
     async def _exchange(self, origin: Origin, connection: Connection, data: bytes, post: Post) -> Answer:
         reusable = False
         try:
-            answer = await connection.exchange(data, post, self._max_answer_bytes)
+            answer = await connection.exchange(data, post)
             reusable = connection.reusable
         finally:
             if reusable and not self._closed:
