@@ -122,6 +122,22 @@ async def test_deadline_holds_against_silence_and_drips(transport: Transport, sc
         assert fault == Fault(f"no whole answer within {SOON:g} s", begun=True, timed_out=True)
 
 
+async def test_deadline_holds_against_a_server_that_does_not_read():
+    """The deadline ends an exchange whose request is not taken.
+
+    That of httpx is left out: it leaves the body's generator to the garbage collector when a write is cancelled.
+    """
+
+    async def script(peer: Peer) -> None:
+        await trio.sleep_forever()
+
+    async with HttpTransport() as transport, scripted_server(script) as server:
+        with trio.fail_after(5):
+            fault = await endpoint(server.url, transport).post(b"x" * 32_000_000, timeout=SOON)
+
+        assert fault == Fault(f"no whole answer within {SOON:g} s", begun=True, timed_out=True)
+
+
 async def test_refused_connection_has_not_begun(transport: Transport):
     """Where nobody listens, the request has certainly not gone out."""
     with refusing_port() as port:

@@ -31,7 +31,8 @@ class Answer:
     @property
     def headers(self) -> Mapping[str, str]:
         """The headers, with names in lower case. Made when asked for: of most answers no header is looked at."""
-        return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in self.fields.items()}
+        fields = self.fields.items()
+        return {name.decode("latin-1").lower(): value.decode("latin-1").strip(" \t") for name, value in fields}
 
 
 @attrs.frozen

@@ -2,7 +2,7 @@
 
 A plain socket that does not block, or the standard library's own in TLS, whose calls are the same, with trio only
 where there is something to wait for. trio's streams, h11 and the models of httpx took five times the CPU (0.18 ms a
-call against 0.035) for the sake of uses that do not occur here: an exchange has one task, and an answer is wanted whole.
+call against 0.035) for the sake of uses that do not occur here: an exchange has one task, an answer is wanted whole.
 """
 
 import os
