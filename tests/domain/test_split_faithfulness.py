@@ -2,7 +2,7 @@
 
 import unicodedata
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import chain, pairwise, product
 
 import pytest
 from hypothesis import given
@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from tests.support.split_texts import texts
 from trioqueue.domain.splitting import normalise
+from trioqueue.domain.splitting.characters import BLANKS, attaches, graphemes, is_plain
 from trioqueue.domain.splitting.faithfulness import Original
 
 
@@ -49,6 +50,17 @@ def test_what_may_change(one, other):
 def test_what_may_not_change(one, other):
     """Letters, digits, punctuation, joiners, variation selectors and what only looks alike make a difference."""
     assert normalise(one) != normalise(other)
+
+
+def test_plain_characters_neither_change_nor_join():
+    """Side by side in any order, each plain character is a grapheme and what it normalises to."""
+    plain = [char for char in map(chr, range(0x300)) if char not in BLANKS]
+    text = "".join(chain.from_iterable(product(plain, repeat=2)))
+
+    assert is_plain(text)
+    assert normalise(text) == text
+    assert all(end - start == 1 for start, end in graphemes(text))
+    assert not any(attaches(left, right) for left, right in product(plain, repeat=2))
 
 
 @given(texts)

@@ -4,6 +4,7 @@ The rest of the package asks here, so that what faithfulness ignores is exactly 
 """
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import Final
 
 import regex
@@ -24,6 +25,10 @@ _VISIBLE: Final = regex.compile(rf"[^{BLANKS}\p{{Cc}}\p{{Cf}}\p{{Cs}}\p{{Default
 
 _GRAPHEME: Final = regex.compile(r"\X")
 
+_FIRST_COMBINING: Final = "\u0300"
+"""Of the characters before it (ASCII, and the letters of Western Europe) each is a grapheme by itself and what it
+normalises to; but for CR LF, and blanks are not looked at."""
+
 
 def stripped(text: str) -> str:
     """The text without blanks at its edges.
@@ -43,13 +48,26 @@ def is_visible(text: str, start: int = 0, end: int | None = None) -> bool:
 
 def attaches(left: str, right: str) -> bool:
     """Whether two characters are one grapheme when they stand side by side."""
-    if left.isascii() and right.isascii():
+    if left < _FIRST_COMBINING and right < _FIRST_COMBINING:
         return left == "\r" and right == "\n"
     return _GRAPHEME.fullmatch(left + right) is not None
 
 
+def is_plain(text: str) -> bool:
+    """Whether each character of a text without blanks is a grapheme that stays as it is when it is normalised."""
+    return text.isascii() or max(text) < _FIRST_COMBINING
+
+
+def words(text: str) -> Iterator[tuple[int, int]]:
+    """Start and end of each stretch without blanks."""
+    return (run.span() for run in _NO_BLANK_RUN.finditer(text))
+
+
 def graphemes(text: str) -> Iterator[tuple[int, int]]:
     """Start and end of each grapheme between blanks; blanks, of which a text may have any number, are passed over."""
-    for run in _NO_BLANK_RUN.finditer(text):
-        for grapheme in _GRAPHEME.finditer(text, run.start(), run.end()):
-            yield grapheme.span()
+    return chain.from_iterable(graphemes_of(text, *word) for word in words(text))
+
+
+def graphemes_of(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Start and end of each grapheme of text[start:end]."""
+    return (grapheme.span() for grapheme in _GRAPHEME.finditer(text, start, end))

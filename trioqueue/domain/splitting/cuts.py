@@ -3,15 +3,16 @@
 A model's boundaries must be among them, and the deterministic splitter chooses from them: one set of rules for both.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from enum import IntEnum
 from itertools import chain
-from operator import attrgetter
+from operator import itemgetter
+from typing import TypeAlias
 
 import attrs
 
 from trioqueue.domain.splitting.characters import BLANK_RUN, attaches, graphemes, is_visible
-from trioqueue.domain.splitting.lists import Item, list_items
+from trioqueue.domain.splitting.lists import list_items
 from trioqueue.domain.splitting.protected import protected_places
 from trioqueue.domain.splitting.sentences import ends_clause, ends_sentence, introduces, tight_sentence_starts
 
@@ -39,6 +40,10 @@ class Cut:
     rank: Rank
 
 
+Gap: TypeAlias = tuple[int, int]
+"""Where a cut may be: `end` and `start` of one whose rank nobody has asked for."""
+
+
 def natural_cuts(text: str) -> list[Cut]:
     """All cuts between words or better, in order.
 
@@ -47,34 +52,46 @@ def natural_cuts(text: str) -> list[Cut]:
     Args:
         text: A text without blanks at its edges.
     """
+    return ranked_cuts(text, natural_gaps(text))
+
+
+def natural_gaps(text: str) -> list[Gap]:
+    """The places of the natural cuts. To rank them costs as much again, and a model's proposal needs no ranks."""
+    protected = protected_places(text, list_items(text))
+    blanks = (blank.span() for blank in BLANK_RUN.finditer(text))
+    tight = ((place, place) for place in tight_sentence_starts(text) if 0 < place < len(text))
+    gaps = sorted(chain(blanks, tight), key=itemgetter(1))
+    return _with_visible_parts(text, (gap for gap in gaps if not protected[gap[1]] and not _parts_attach(text, *gap)))
+
+
+def ranked_cuts(text: str, gaps: Iterable[Gap]) -> list[Cut]:
+    """The natural cuts at some of their places."""
     items = list_items(text)
-    protected = protected_places(text, items)
-    cuts = sorted(chain(_cuts_at_blanks(text, items), _cuts_between_sentences(text)), key=attrgetter("start"))
-    return _with_visible_parts(text, (cut for cut in cuts if not protected[cut.start] and not _parts_attach(text, cut)))
+    item_starts = {item.start for item in items}
+    item_ends = {item.end for item in items}
+    return [
+        Cut(end, start, Rank.ITEMS if end in item_ends and start in item_starts else _rank(text, end, start))
+        for end, start in gaps
+    ]
 
 
 def all_cuts(text: str, natural: Sequence[Cut]) -> list[Cut]:
     """The natural cuts and those within words, between two graphemes; for a text that has to be cut somewhere."""
     protected = protected_places(text, list_items(text))
-    known = {0, *(cut.start for cut in natural)}
+    by_start = {cut.start: cut for cut in natural}
     within_words = (
-        Cut(place, place, Rank.GRAPHEMES)
+        (place, place)
         for place, _ in graphemes(text)
-        if place not in known and not protected[place] and not BLANK_RUN.match(text, place - 1)
+        if place and place not in by_start and not protected[place] and not BLANK_RUN.match(text, place - 1)
     )
-    return _with_visible_parts(text, sorted(chain(natural, within_words), key=attrgetter("start")))
-
-
-def _cuts_at_blanks(text: str, items: Sequence[Item]) -> Iterator[Cut]:
-    item_starts = {item.start for item in items}
-    item_ends = {item.end for item in items}
-    for blank in BLANK_RUN.finditer(text):
-        end, start = blank.span()
-        between_items = end in item_ends and start in item_starts
-        yield Cut(end, start, Rank.ITEMS if between_items else _rank(text, end, start))
+    gaps = sorted(chain(((cut.end, cut.start) for cut in natural), within_words), key=itemgetter(1))
+    kept = _with_visible_parts(text, gaps)
+    return [by_start.get(start) or Cut(end, start, Rank.GRAPHEMES) for end, start in kept]
 
 
 def _rank(text: str, end: int, start: int) -> Rank:
+    if end == start:
+        return Rank.SENTENCES  # without a blank there is a gap only where a sentence begins
     line_breaks = len(f"|{text[end:start]}|".splitlines()) - 1
     if line_breaks and introduces(text, end):
         return Rank.ITEMS
@@ -87,25 +104,21 @@ def _rank(text: str, end: int, start: int) -> Rank:
     return Rank.CLAUSES if ends_clause(text, end, start) else Rank.WORDS
 
 
-def _cuts_between_sentences(text: str) -> Iterator[Cut]:
-    return (Cut(place, place, Rank.SENTENCES) for place in tight_sentence_starts(text) if 0 < place < len(text))
-
-
-def _parts_attach(text: str, cut: Cut) -> bool:
-    """Whether the characters at a cut belong together, as they stand or once the blanks between them are gone."""
-    left, right = text[cut.end - 1], text[cut.start]
+def _parts_attach(text: str, end: int, start: int) -> bool:
+    """Whether the characters at a gap belong together, as they stand or once the blanks between them are gone."""
+    left, right = text[end - 1], text[start]
     if attaches(left, right):
         return True
-    return cut.end < cut.start and (attaches(left, text[cut.end]) or attaches(text[cut.start - 1], right))
+    return end < start and (attaches(left, text[end]) or attaches(text[start - 1], right))
 
 
-def _with_visible_parts(text: str, cuts: Iterable[Cut]) -> list[Cut]:
-    kept: list[Cut] = []
+def _with_visible_parts(text: str, gaps: Iterable[Gap]) -> list[Gap]:
+    kept: list[Gap] = []
     begin = 0
-    for cut in cuts:
-        if is_visible(text, begin, cut.end):
-            kept.append(cut)
-            begin = cut.start
+    for end, start in gaps:
+        if is_visible(text, begin, end):
+            kept.append((end, start))
+            begin = start
     if kept and not is_visible(text, begin):
         kept.pop()
     return kept

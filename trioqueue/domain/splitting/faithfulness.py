@@ -7,12 +7,11 @@ between the parts are looked up in the original, whose own slices are sent.
 
 import unicodedata
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
 from typing import Final
 
 import attrs
 
-from trioqueue.domain.splitting.characters import BLANKS, graphemes
+from trioqueue.domain.splitting.characters import BLANKS, graphemes_of, is_plain, words
 
 _FOLDED: Final = str.maketrans(
     dict.fromkeys(BLANKS, "")
@@ -27,10 +26,6 @@ _FOLDED: Final = str.maketrans(
 def normalise(text: str) -> str:
     """What of a text must not change: NFC, without blanks, with straight quotes, plain hyphens and three full stops."""
     return unicodedata.normalize("NFC", text).translate(_FOLDED)
-
-
-_normalised_character = lru_cache(maxsize=1024)(normalise)
-"""Nearly all graphemes are single characters, of which a text has few different ones."""
 
 
 @attrs.frozen
@@ -51,11 +46,18 @@ class Original:
         pieces: list[str] = []
         places: dict[int, int] = {}
         length = 0
-        for start, end in graphemes(text):
-            piece = _normalised_character(text[start]) if end - start == 1 else normalise(text[start:end])
-            places[length] = start
-            pieces.append(piece)
-            length += len(piece)
+        for start, end in words(text):
+            word = text[start:end]
+            if is_plain(word):
+                places.update(zip(range(length, length + len(word)), range(start, end), strict=True))
+                pieces.append(word)
+                length += len(word)
+                continue
+            for first, last in graphemes_of(text, start, end):
+                piece = normalise(text[first:last])
+                places[length] = first
+                pieces.append(piece)
+                length += len(piece)
         return cls("".join(pieces), places)
 
     def ends_of(self, parts: Iterable[str]) -> list[int] | None:

@@ -51,9 +51,10 @@ def protected_places(text: str, items: Iterable[Item]) -> bytearray:
 
 
 def _spans(text: str, items: Iterable[Item]) -> Iterator[tuple[int, int]]:
-    for token in _TOKEN.finditer(text):
-        if _ADDRESS.search(text, token.start(), token.end()):
-            yield token.span()
+    if _ADDRESS.search(text):
+        for token in _TOKEN.finditer(text):
+            if _ADDRESS.search(text, token.start(), token.end()):
+                yield token.span()
     for pattern in _PATTERNS:
         for match in pattern.finditer(text):
             yield match.span()

@@ -9,7 +9,7 @@ import attrs
 from trioqueue.domain.splitting.candidates import candidates
 from trioqueue.domain.splitting.characters import BLANK_RUN, BLANKS, stripped
 from trioqueue.domain.splitting.choice import best_cuts
-from trioqueue.domain.splitting.cuts import Cut, all_cuts, natural_cuts
+from trioqueue.domain.splitting.cuts import Gap, all_cuts, natural_gaps, ranked_cuts
 from trioqueue.domain.splitting.faithfulness import Original
 from trioqueue.domain.splitting.limits import MAX_PART_LENGTH, MIN_LENGTH_TO_SPLIT, MOST_PARTS, TextTooLong
 
@@ -61,13 +61,13 @@ def split_by_answer(text: str, answer: str | None, max_parts: int) -> Split:
         TextTooLong: The text cannot be cut into so few parts.
     """
     text = _prepared(text, max_parts)
-    cuts = natural_cuts(text)
+    gaps = natural_gaps(text)
     if not needs_splitting(text, max_parts):
-        return Split(_best_parts(text, cuts, max_parts), SplitOrigin.WHOLE)
-    parts = _proposed_parts(text, answer, cuts, max_parts) if answer is not None else None
+        return Split(_best_parts(text, gaps, max_parts), SplitOrigin.WHOLE)
+    parts = _proposed_parts(text, answer, gaps, max_parts) if answer is not None else None
     if parts is not None:
         return Split(parts, SplitOrigin.MODEL)
-    return Split(_best_parts(text, cuts, max_parts), SplitOrigin.FALLBACK)
+    return Split(_best_parts(text, gaps, max_parts), SplitOrigin.FALLBACK)
 
 
 def split_deterministically(text: str, max_parts: int) -> tuple[str, ...]:
@@ -91,7 +91,7 @@ def split_deterministically(text: str, max_parts: int) -> tuple[str, ...]:
         TextTooLong: The text cannot be cut into so few parts.
     """
     text = _prepared(text, max_parts)
-    return _best_parts(text, natural_cuts(text), max_parts)
+    return _best_parts(text, natural_gaps(text), max_parts)
 
 
 def _check(max_parts: int) -> None:
@@ -106,19 +106,22 @@ def _prepared(text: str, max_parts: int) -> str:
     """
     _check(max_parts)
     text = stripped(text)
+    if len(text) <= max_parts * MAX_PART_LENGTH:
+        return text
     longest = nlargest(max_parts - 1, (blank.end() - blank.start() for blank in BLANK_RUN.finditer(text)))
     if len(text) - sum(longest) > max_parts * MAX_PART_LENGTH:
         raise _too_long(text, max_parts)
     return text
 
 
-def _best_parts(text: str, cuts: Sequence[Cut], max_parts: int) -> tuple[str, ...]:
+def _best_parts(text: str, gaps: Sequence[Gap], max_parts: int) -> tuple[str, ...]:
+    cuts = ranked_cuts(text, gaps)
     chosen = best_cuts(len(text), cuts, max_parts)
     if chosen is None:
         chosen = best_cuts(len(text), all_cuts(text, cuts), max_parts)
     if chosen is None:
         raise _too_long(text, max_parts)
-    return _parts(text, chosen)
+    return _parts(text, [(cut.end, cut.start) for cut in chosen])
 
 
 def _too_long(text: str, max_parts: int) -> TextTooLong:
@@ -128,24 +131,25 @@ def _too_long(text: str, max_parts: int) -> TextTooLong:
     )
 
 
-def _proposed_parts(text: str, answer: str, cuts: Iterable[Cut], max_parts: int) -> tuple[str, ...] | None:
+def _proposed_parts(text: str, answer: str, gaps: Iterable[Gap], max_parts: int) -> tuple[str, ...] | None:
     """The parts that the answer proposes, None when no reading of it is acceptable."""
     original = Original.of(text)
-    cuts_by_start = {cut.start: cut for cut in cuts}
-    cuts_by_end = {end: cuts_by_start[start] for end, start in original.places.items() if start in cuts_by_start}
+    gaps_by_start = {start: (end, start) for end, start in gaps}
     for proposed in candidates(answer):
         ends = original.ends_of(proposed)
         if ends is None:
             continue
         boundaries = ends[:-1][: max_parts - 1]  # without the others, their parts are joined to the last
-        if all(end in cuts_by_end for end in boundaries):
-            parts = _parts(text, [cuts_by_end[end] for end in boundaries])
+        made = [gaps_by_start.get(original.places.get(end, -1)) for end in boundaries]
+        known = [gap for gap in made if gap is not None]
+        if len(known) == len(made):
+            parts = _parts(text, known)
             if max(map(len, parts)) <= MAX_PART_LENGTH:
                 return parts
     return None
 
 
-def _parts(text: str, cuts: Sequence[Cut]) -> tuple[str, ...]:
-    starts = (0, *(cut.start for cut in cuts))
-    ends = (*(cut.end for cut in cuts), len(text))
+def _parts(text: str, gaps: Sequence[Gap]) -> tuple[str, ...]:
+    starts = (0, *(start for _, start in gaps))
+    ends = (*(end for end, _ in gaps), len(text))
     return tuple(text[start:end] for start, end in zip(starts, ends, strict=True))
