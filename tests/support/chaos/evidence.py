@@ -124,7 +124,7 @@ class Evidence:
         parts: As they stand.
         changes: Every change of state, oldest first.
         actors: Which process each incarnation was.
-        terminated: The processes that were asked to stop.
+        drained: The processes that gave their messages back before they ended.
         deliveries: What reached the leads.
         calls: What the model and the gateway were asked, in the order of arrival.
     """
@@ -135,7 +135,7 @@ class Evidence:
     parts: Sequence[PartRow] = ()
     changes: Sequence[Change] = ()
     actors: Mapping[UUID, str] = attrs.field(factory=dict)
-    terminated: frozenset[str] = frozenset()
+    drained: frozenset[str] = frozenset()
     deliveries: Sequence[Delivery] = ()
     calls: Sequence[WorldCall] = ()
 
@@ -167,7 +167,7 @@ def run_row(row: Sequence[Any]) -> RunRow:
 
 def message_row(row: Sequence[Any]) -> MessageRow:
     """A row of `MESSAGES`."""
-    return MessageRow(*row[:4], MessageStatus(row[4]), *row[5:])
+    return MessageRow(row[0], row[1], row[2], row[3], MessageStatus(row[4]), row[5], row[6])
 
 
 def part_row(row: Sequence[Any]) -> PartRow:

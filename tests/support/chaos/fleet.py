@@ -19,6 +19,10 @@ STOP_PATIENCE = 30.0
 """Seconds within which a worker that is asked to stop has stopped, on a machine that is busy."""
 
 
+DRAINING = "draining"
+"""What a worker's log says when the drain begins, whatever the reason."""
+
+
 @attrs.define(eq=False)
 class Slot:
     """A worker and its successors.
@@ -49,7 +53,7 @@ class Fleet:
         variables: What their environment says besides where the database is.
 
     Attributes:
-        terminated: The names of those that were asked to stop.
+        drained: The names of those that gave their messages back before they ended.
         codes: How often each exit code was seen.
         problems: What workers did that no worker may.
     """
@@ -58,14 +62,14 @@ class Fleet:
         self._folder = folder
         self._database = database
         self._command = Command(folder, variables)
-        self._closing = False
-        self.terminated: set[str] = set()
+        self._closing = trio.Event()
+        self.drained: set[str] = set()
         self.codes: Counter[int] = Counter()
         self.problems: list[str] = []
 
     async def keep(self, slot: Slot) -> None:
         """Run a worker and its successors until the fleet closes."""
-        while not self._closing:
+        while not self._closing.is_set():
             slot.starts += 1
             slot.name = f"worker-{slot.number}-{slot.starts}"
             log = self._folder / f"{slot.name}.log"
@@ -79,12 +83,12 @@ class Fleet:
                     stderr=subprocess.STDOUT,
                     start_new_session=True,
                 )
-                if self._closing:
+                if self._closing.is_set():  # since it was looked at last
                     slot.process.terminate()
                 self.codes[await slot.process.wait()] += 1
                 slot.process = None
             self._read(slot.name, log)
-            if not self._closing:
+            if not self._closing.is_set():
                 await trio.sleep(RESTART_SECONDS)
 
     def _url(self, slot: Slot) -> str:
@@ -92,14 +96,15 @@ class Fleet:
         return f"postgresql://trioqueue@127.0.0.1:{slot.proxy.port}/{self._database}?{params}"
 
     def _read(self, name: str, log: Path) -> None:
-        if "Traceback" in (text := log.read_text(encoding="utf-8", errors="replace")):
+        text = log.read_text(encoding="utf-8", errors="replace")
+        if DRAINING in text:
+            self.drained.add(name)
+        if "Traceback" in text:
             self.problems.append(f"{name} raised: {text[text.index('Traceback') :][:2000]}")
 
     def send(self, slot: Slot, signum: signal.Signals) -> None:
         """Send a signal to the worker that runs now, if one does."""
         if slot.process is not None:
-            if signum is signal.SIGTERM:
-                self.terminated.add(slot.name)
             slot.process.send_signal(signum)
 
     async def suspend(self, slot: Slot, seconds: float) -> None:
@@ -115,7 +120,7 @@ class Fleet:
 
     async def close(self, slots: Sequence[Slot]) -> None:
         """Ask all workers to stop, and wait until they have."""
-        self._closing = True
+        self._closing.set()
         with trio.move_on_after(STOP_PATIENCE):
             for slot in slots:
                 self.send(slot, signal.SIGTERM)
@@ -123,6 +128,6 @@ class Fleet:
                 if slot.process is not None:
                     await slot.process.wait()
         for slot in slots:
-            if slot.process is not None and slot.process.poll() is None:
+            if slot.process is not None:
                 self.problems.append(f"{slot.name} did not stop within {STOP_PATIENCE:g} s")
                 slot.process.kill()

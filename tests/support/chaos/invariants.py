@@ -6,7 +6,7 @@ Each rule gives a sentence for everything that breaks it.
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 from uuid import UUID
 
 import attrs
@@ -101,7 +101,7 @@ def whole_text(evidence: Evidence) -> Iterator[str]:
 
 def in_order(evidence: Evidence) -> Iterator[str]:
     """What follows a part that has not been sent is held; a message is sent when all of its parts are."""
-    for message_id, parts in grouped(evidence.parts, lambda part: part.message_id).items():
+    for parts in grouped(evidence.parts, lambda part: part.message_id).values():
         for before, after in pairwise(parts):
             if before.status is not PartStatus.SENT and after.status is not PartStatus.PLANNED:
                 yield f"part {after.idempotency_key} is {after.status} after one that is {before.status}"
@@ -201,9 +201,9 @@ def nothing_paid_twice(evidence: Evidence) -> Iterator[str]:
     )
     excused = _ended_without_text(evidence)
     for message in evidence.messages:
-        allowed = excused[message.id] + (message.text is not None)
-        if paid[message.lead] > allowed:
-            yield f"the text of message {message.id} ({message.lead}) was paid for {paid[message.lead]} times, where {allowed} are explained"
+        times, allowed = paid[message.lead], excused[message.id] + (message.text is not None)
+        if times > allowed:
+            yield f"the text of message {message.id} ({message.lead}) was paid for {times} times; {allowed} are due"
 
 
 def _ended_without_text(evidence: Evidence) -> Counter[UUID | None]:
@@ -213,7 +213,7 @@ def _ended_without_text(evidence: Evidence) -> Counter[UUID | None]:
         if change.owner_before is None or change.owner_after is not None or change.text_after is not None:
             continue
         owner = evidence.actors.get(change.owner_before)
-        ended[change.message_id] += change.actor != owner or owner in evidence.terminated
+        ended[change.message_id] += change.actor != owner or owner in evidence.drained
     return ended
 
 

@@ -166,7 +166,7 @@ class Round:
 
     def _arguments(self, number: int) -> Sequence[str]:
         # One in four works as from cron: until nothing is due, or until its deadline comes.
-        return ("run", "--drain", "--deadline", "4") if number % 4 == 3 else ("worker",)  # noqa: PLR2004
+        return ("run", "--drain", "--deadline", "4") if number % 4 == 3 else ("worker",)
 
     async def _start_campaigns(self) -> None:
         each = self._plan.messages // RUNS
@@ -211,11 +211,12 @@ class Round:
         if fault.worker is None:
             await self._server.restart(crash=fault.kind is FaultKind.CRASH_SERVER)
             self._faults[fault.kind] += 1
-        elif self._slots[fault.worker].process is not None:
-            if await self._befall_worker(fault, self._slots[fault.worker], fleet):
-                self._faults[fault.kind] += 1
+        elif await self._befall_worker(fault, self._slots[fault.worker], fleet):
+            self._faults[fault.kind] += 1
 
     async def _befall_worker(self, fault: Fault, slot: Slot, fleet: Fleet) -> bool:
+        if slot.process is None:
+            return False
         match fault.kind:
             case FaultKind.KILL:
                 fleet.send(slot, signal.SIGKILL)
@@ -246,7 +247,7 @@ class Round:
             while await self._open_messages():
                 await self._server.ask(self._database, MAKE_DUE)
                 url = f"{self._server.url_of(self._database)}&application_name=last"
-                await last("run", "--drain", "--concurrency", "20", "--deadline", "20", TRIOQUEUE_DATABASE_URL=url)
+                await last("run", "--drain", "--concurrency", "20", "--deadline", "0", TRIOQUEUE_DATABASE_URL=url)
 
     async def _evidence(self, fleet: Fleet) -> Evidence:
         ask = partial(self._server.ask, self._database)
@@ -257,8 +258,8 @@ class Round:
             messages=[rows.message_row(row) for row in await ask(rows.MESSAGES)],
             parts=[rows.part_row(row) for row in await ask(rows.PARTS)],
             changes=[rows.change(row) for row in await ask(rows.CHANGES)],
-            actors=dict(await ask(rows.ACTORS)),  # type: ignore[arg-type]  # rows of two columns
-            terminated=frozenset(fleet.terminated),
+            actors=dict(await ask(rows.ACTORS)),
+            drained=frozenset(fleet.drained),
             deliveries=traces.deliveries(),
             calls=traces.calls(),
         )

@@ -7,10 +7,10 @@ standard input, and then writes down what it was asked. The deliveries are on di
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import attrs
 import orjson
@@ -24,6 +24,7 @@ from trioqueue.simulator import (
     GatewayFault,
     Latency,
     ModelFault,
+    ModelTrouble,
     RequestKind,
     Seen,
     World,
@@ -32,7 +33,7 @@ from trioqueue.simulator import (
     simulated_world,
 )
 
-MODEL_CHANCES = {
+MODEL_CHANCES: Final[Mapping[ModelTrouble, float]] = {
     ModelFault.RATE_LIMITED_MILLISECONDS: 0.01,
     ModelFault.SERVER_ERROR: 0.02,
     ModelFault.BAD_GATEWAY_HTML: 0.02,
@@ -45,7 +46,7 @@ MODEL_CHANCES = {
 }
 """Not an outage of the model: it would cut answers that were sent already, and count them as paid for."""
 
-GATEWAY_CHANCES = {
+GATEWAY_CHANCES: Final[Mapping[GatewayFault, float]] = {
     GatewayFault.BAD_REQUEST: 0.02,
     GatewayFault.RATE_LIMITED: 0.01,
     GatewayFault.SERVER_ERROR: 0.01,
