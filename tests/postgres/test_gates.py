@@ -6,6 +6,7 @@ import pytest
 
 from tests.support.database import SCHEMA, fetch, fetch_value, incarnation, start_run
 from trioqueue.domain.gates import Cause, GateNews, SharedGate
+from trioqueue.domain.messages import Incarnation
 from trioqueue.postgres.campaigns import Campaigns
 from trioqueue.postgres.pool import Pool
 from trioqueue.postgres.store import PostgresStore
@@ -49,6 +50,8 @@ async def test_a_later_end_stays(store: PostgresStore) -> None:
 
 async def test_one_worker_probes_at_a_time(pool: Pool, store: PostgresStore) -> None:
     """A probe is granted after the cool-down, to one worker, until it gives it back or has been away for a minute."""
+    for worker in (FIRST, SECOND):
+        await store.beat(Incarnation(worker, "host", 1, lease=30.0))
     wanted = GateNews(probes=[MODEL])
     [early] = await store.share_gates(FIRST, "account", GateNews(shut=[shut(60.0)], probes=[MODEL]))
     await fetch(pool, "update model_gates set shut_until = now()")
@@ -60,6 +63,20 @@ async def test_one_worker_probes_at_a_time(pool: Pool, store: PostgresStore) -> 
     [inherited] = await store.share_gates(FIRST, "account", wanted)
 
     assert [gate.prober for gate in (early, granted, refused, again, inherited)] == [None, FIRST, FIRST, SECOND, FIRST]
+
+
+async def test_a_dead_worker_does_not_keep_the_probe(pool: Pool, store: PostgresStore) -> None:
+    """The right to probe ends with the lease of the worker that has it, or when that is struck off."""
+    wanted = GateNews(probes=[MODEL])
+    for worker in (FIRST, SECOND):
+        await store.beat(Incarnation(worker, "host", 1, lease=30.0))
+    await store.share_gates(FIRST, "account", GateNews(shut=[shut(0.0)], probes=[MODEL]))
+    await fetch(pool, "update workers set beat_at = now() - interval '30 s' where incarnation = %s", FIRST)
+    [inherited] = await store.share_gates(SECOND, "account", wanted)
+    await store.leave(Incarnation(SECOND, "host", 1, lease=30.0))
+    [again] = await store.share_gates(FIRST, "account", wanted)
+
+    assert (inherited.prober, again.prober) == (SECOND, FIRST)
 
 
 async def test_only_the_probe_opens(pool: Pool, store: PostgresStore) -> None:

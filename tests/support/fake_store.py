@@ -338,7 +338,9 @@ class FakeStore:
                     del self.gates[account, model]
             for model in news.probes:
                 gate = self.gates.get((account, model))
-                if gate and gate.shut_until <= now and (gate.prober is None or gate.probe_until <= now):
+                if gate is None or gate.shut_until > now:
+                    continue
+                if gate.prober is None or gate.probe_until <= now or not self._lives(gate.prober):
                     gate.prober, gate.probe_until = worker, now + PROBE_LEASE
             return [
                 SharedGate(model, gate.shut_until - now, gate.cause, gate.reason, gate.trips, gate.prober)

@@ -1,5 +1,6 @@
 """A worker's inside, wired to fakes, with its ledger and its heartbeat running."""
 
+import math
 import random
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
@@ -50,9 +51,12 @@ def incarnation() -> Incarnation:
 
 
 def make_gates(store: FakeStore, worker: UUID | None = None, held: Collection[UUID] = (), **changes: Any) -> Gates:
-    """The gates of a worker with ample concurrency."""
+    """The gates of a worker with ample concurrency; its lease does not run out when it is none that was given."""
+    if worker is None:
+        worker = uuid4()
+        store.workers[worker] = (0.0, math.inf)
     values: dict[str, Any] = {"concurrency": 1000, "adaptive": True, "patience": COMPUTE_TIMEOUT - 5.0}
-    return Gates(store, worker or uuid4(), "account", held, **values | changes)
+    return Gates(store, worker, "account", held, **values | changes)
 
 
 @attrs.define(eq=False)

@@ -166,9 +166,11 @@ async def test_a_probe_that_is_given_up_is_made_by_another() -> None:
 
 @virtual_time
 async def test_the_probe_of_a_dead_worker_is_made_by_another() -> None:
-    """A worker that died with the probe holds it for a minute."""
+    """A worker that died with the probe holds it until its lease has run out."""
     async with fleet(1) as workers:
-        workers.store.gates[KEY] = StoredGate(0.0, Cause.RATE_LIMIT, "429", 0, uuid4(), probe_until=60.0)
+        dead = uuid4()
+        workers.store.workers[dead] = (0.0, 35.0)
+        workers.store.gates[KEY] = StoredGate(0.0, Cause.RATE_LIMIT, "429", 0, dead, probe_until=60.0)
         first = await workers.call()
         early = [*workers.model.asked_at[MODEL]]
         await passes(40.0)
