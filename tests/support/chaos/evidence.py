@@ -125,6 +125,7 @@ class Evidence:
         changes: Every change of state, oldest first.
         actors: Which process each incarnation was.
         drained: The processes that gave their messages back before they ended.
+        suspensions: When each process was suspended, in seconds since 1970.
         deliveries: What reached the leads.
         calls: What the model and the gateway were asked, in the order of arrival.
     """
@@ -136,6 +137,7 @@ class Evidence:
     changes: Sequence[Change] = ()
     actors: Mapping[UUID, str] = attrs.field(factory=dict)
     drained: frozenset[str] = frozenset()
+    suspensions: Mapping[str, Sequence[float]] = attrs.field(factory=dict)
     deliveries: Sequence[Delivery] = ()
     calls: Sequence[WorldCall] = ()
 

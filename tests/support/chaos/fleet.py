@@ -2,7 +2,8 @@
 
 import signal
 import subprocess
-from collections import Counter
+import time
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import trio
 from tests.support.chaos.proxy import Proxy
 from tests.support.command import TRIOQUEUE, Command
 
-RESTART_SECONDS = 0.2
+RESTART_SECONDS = 0.5
 """How long a supervisor waits before it starts a worker again."""
 
 STOP_PATIENCE = 30.0
@@ -54,6 +55,7 @@ class Fleet:
 
     Attributes:
         drained: The names of those that gave their messages back before they ended.
+        suspensions: When each was suspended, in seconds since 1970.
         codes: How often each exit code was seen.
         problems: What workers did that no worker may.
     """
@@ -64,6 +66,7 @@ class Fleet:
         self._command = Command(folder, variables)
         self._closing = trio.Event()
         self.drained: set[str] = set()
+        self.suspensions: defaultdict[str, list[float]] = defaultdict(list)
         self.codes: Counter[int] = Counter()
         self.problems: list[str] = []
 
@@ -112,6 +115,7 @@ class Fleet:
         process = slot.process
         if process is None:
             return
+        self.suspensions[slot.name].append(time.time())
         process.send_signal(signal.SIGSTOP)
         try:
             await trio.sleep(seconds)

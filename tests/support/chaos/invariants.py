@@ -193,43 +193,51 @@ def _status_at(changes: Iterable[Change], at: float) -> str | None:
 
 
 def nothing_paid_twice(evidence: Evidence) -> Iterator[str]:
-    """A text is paid for once more only where a claim was lost, or given up in a drain, before it was stored."""
+    """A text is paid for once, and once more only for each time that its worker was interrupted while it asked."""
     paid = Counter(
         call.lead
         for call in evidence.calls
         if call.kind == RequestKind.GENERATE and call.answered and call.fault in GOOD_ANSWERS
     )
-    excused = _ended_without_text(evidence)
+    interrupted = _interruptions(evidence)
     for message in evidence.messages:
-        times, allowed = paid[message.lead], excused[message.id] + (message.text is not None)
+        times, allowed = paid[message.lead], interrupted[message.id] + (message.text is not None)
         if times > allowed:
             yield f"the text of message {message.id} ({message.lead}) was paid for {times} times; {allowed} are due"
 
 
-def _ended_without_text(evidence: Evidence) -> Counter[UUID | None]:
-    """How often a claim of each message ended without a text and not by its owner's free will."""
-    ended: Counter[UUID | None] = Counter()
-    for change in _of_messages(evidence.changes):
-        if change.owner_before is None or change.owner_after is not None or change.text_after is not None:
-            continue
-        owner = evidence.actors.get(change.owner_before)
-        ended[change.message_id] += change.actor != owner or owner in evidence.drained
-    return ended
-
-
 def nothing_asked_for_stored_texts(evidence: Evidence) -> Iterator[str]:
-    """Once a text is stored nobody asks for it again but a worker that has lost the message without knowing it yet."""
+    """Nobody asks for a text that is stored but a worker that was interrupted, and cannot know it yet."""
     leads = {message.lead: message.id for message in evidence.messages}
     stored = {
         change.message_id: change.at
-        for change in reversed(list(_of_messages(evidence.changes)))
+        for change in _of_messages(evidence.changes)
         if change.text_before is None and change.text_after is not None
     }
-    taken = _ended_without_text(evidence)
+    interrupted = _interruptions(evidence)
     for call in evidence.calls:
         message_id = leads.get(call.lead or "")
-        if message_id in stored and call.at > stored[message_id] and not taken[message_id]:
+        if message_id in stored and call.at > stored[message_id] and not interrupted[message_id]:
             yield f"the text of message {message_id} ({call.lead}) was asked for again after it was stored"
+
+
+def _interruptions(evidence: Evidence) -> Counter[UUID | None]:
+    """How often the work on each message was interrupted before there was a text.
+
+    That is: its claim was taken by another process, or given back in a drain, or its process was suspended meanwhile.
+    """
+    interruptions: Counter[UUID | None] = Counter()
+    claimed: dict[UUID | None, float] = {}
+    for change in _of_messages(evidence.changes):
+        if change.owner_before is None:
+            claimed[change.message_id] = change.at
+        elif change.text_before is None and (change.owner_after is None or change.text_after is not None):
+            owner = evidence.actors.get(change.owner_before, "")
+            times = evidence.suspensions.get(owner, ())
+            interruptions[change.message_id] += sum(claimed[change.message_id] <= at <= change.at for at in times)
+            if change.text_after is None:
+                interruptions[change.message_id] += change.actor != owner or owner in evidence.drained
+    return interruptions
 
 
 def _of_messages(changes: Iterable[Change]) -> Iterator[Change]:

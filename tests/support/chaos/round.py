@@ -78,11 +78,11 @@ class Plan:
 
     seed: int
     seconds: float = 60.0
-    workers: int = 4
+    workers: int = 8
     messages: int = 300
-    concurrency: int = 3
+    concurrency: int = 4
     idempotent: bool = False
-    latency: float = 0.3
+    latency: float = 0.2
     every: Mapping[FaultKind, float] = EVERY_SECONDS
     world_faults: bool = True
 
@@ -260,6 +260,7 @@ class Round:
             changes=[rows.change(row) for row in await ask(rows.CHANGES)],
             actors=dict(await ask(rows.ACTORS)),
             drained=frozenset(fleet.drained),
+            suspensions=dict(fleet.suspensions),
             deliveries=traces.deliveries(),
             calls=traces.calls(),
         )

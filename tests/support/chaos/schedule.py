@@ -40,12 +40,12 @@ OF_WORKERS: Final = frozenset(FaultKind) - {FaultKind.RESTART_SERVER, FaultKind.
 
 EVERY_SECONDS: Final[Mapping[FaultKind, float]] = MappingProxyType(
     {
-        FaultKind.KILL: 3.0,
-        FaultKind.TERMINATE: 3.0,
-        FaultKind.SUSPEND: 3.0,
-        FaultKind.END_BACKENDS: 3.0,
-        FaultKind.RESTART_SERVER: 6.0,
-        FaultKind.CRASH_SERVER: 6.0,
+        FaultKind.KILL: 4.0,
+        FaultKind.TERMINATE: 4.0,
+        FaultKind.SUSPEND: 4.0,
+        FaultKind.END_BACKENDS: 4.0,
+        FaultKind.RESTART_SERVER: 8.0,
+        FaultKind.CRASH_SERVER: 8.0,
         FaultKind.BLACK_HOLE: 6.0,
         FaultKind.LOST_ANSWERS: 6.0,
         FaultKind.CUT: 6.0,

@@ -28,18 +28,21 @@ POLL_SECONDS: Final = 0.05
 HISTORY: Final = Path(__file__).with_name("history.sql")
 
 
+OPTIONS: Final[Mapping[str, str]] = MappingProxyType({"fsync": "off"})
+"""What dies here are processes and not the machine: what was written is not lost with the server, synced or not. With
+fsync every recovery would first sync a thousand files, for seconds."""
+
+
 class Server:
     """A server in a folder of its own.
 
     Args:
         folder: Where its files are.
-        options: Server settings.
     """
 
-    def __init__(self, folder: Path, options: Mapping[str, str] = MappingProxyType({})) -> None:
+    def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._options = options
-        self._server = embedded.start(folder, options=options)
+        self._server = embedded.start(folder, options=OPTIONS)
         self._restarting = trio.Lock()
         self._template: str | None = None
 
@@ -94,7 +97,7 @@ class Server:
         before = self._server
         pgdata = self._folder.resolve() / "pgdata"
         _stop(int((pgdata / "postmaster.pid").read_text().split()[0]), pgdata, signum)
-        self._server = embedded.start(self._folder, options=self._options)
+        self._server = embedded.start(self._folder, options=OPTIONS)
         before.stop()
 
     def stop(self) -> None:
