@@ -42,13 +42,13 @@ EVERY_SECONDS: Final[Mapping[FaultKind, float]] = MappingProxyType(
     {
         FaultKind.KILL: 4.0,
         FaultKind.TERMINATE: 4.0,
-        FaultKind.SUSPEND: 4.0,
-        FaultKind.END_BACKENDS: 4.0,
-        FaultKind.RESTART_SERVER: 8.0,
-        FaultKind.CRASH_SERVER: 8.0,
-        FaultKind.BLACK_HOLE: 6.0,
-        FaultKind.LOST_ANSWERS: 6.0,
-        FaultKind.CUT: 6.0,
+        FaultKind.SUSPEND: 3.5,
+        FaultKind.END_BACKENDS: 3.0,
+        FaultKind.RESTART_SERVER: 4.5,
+        FaultKind.CRASH_SERVER: 4.5,
+        FaultKind.BLACK_HOLE: 3.8,
+        FaultKind.LOST_ANSWERS: 3.8,
+        FaultKind.CUT: 3.8,
     }
 )
 """How often each happens on average."""
