@@ -449,7 +449,10 @@ begin
     from campaign_messages m
     where m.status in ('generating', 'sending')
       and (
-        not exists (select from workers w where w.incarnation = m.claimed_by and w.beat_at > now() - w.lease)
+        -- Who asks is alive, and knows what became of the parts it was sending: after an outage of the database that
+        -- was longer than the lease it must not give up its own messages, only because this comes before its next beat.
+        (m.claimed_by is distinct from p_worker
+          and not exists (select from workers w where w.incarnation = m.claimed_by and w.beat_at > now() - w.lease))
         -- A claim whose answer was lost on its way, or a message whose end could not be written. A minute is longer
         -- than any call may take, so it is no claim whose answer is still on its way.
         or (m.claimed_by = p_worker and m.id <> all (p_held) and m.claimed_at < now() - interval '1 minute')

@@ -112,8 +112,8 @@ class Store(Protocol):
     async def rescue(self, *, idempotent: bool, worker: UUID | None = None, held: Collection[UUID] = ()) -> Rescued:
         """Take messages that nobody works on.
 
-        These are the messages of workers whose lease has run out, and those that `worker`, who asks, has had for a
-        minute without knowing of them: the answer to its claim was lost, or their end could not be written. A part
+        These are the messages of other workers whose lease has run out, and those that `worker`, who asks, has had for
+        a minute without knowing of them: the answer to its claim was lost, or their end could not be written. A part
         under way becomes unknown and its message unconfirmed; where the gateway is idempotent, it is planned again.
 
         Args:

@@ -471,6 +471,22 @@ async def test_claims_that_their_own_worker_does_not_know_of_are_taken_back(pool
     assert await store.commit(written(known.claim)[:1]) == [Verdict.DURABLE]
 
 
+async def test_a_worker_spares_its_own_messages(pool: Pool, store: PostgresStore) -> None:
+    """A worker that comes back after its lease has run out does not rescue what it works on from itself."""
+    await start_run(pool, 2)
+    worker = incarnation()
+    writing, sending = await claimed(store, worker, 2)
+    held = {writing.claim.message_id, sending.claim.message_id}
+    await store.commit(written(sending.claim))
+    await fetch(pool, "update workers set beat_at = now() - interval '31 seconds'")
+    spared = await store.rescue(idempotent=False, worker=worker.id, held=held)
+    verdicts = await store.commit([SendSettled(sending.claim, 1, PartStatus.SENT, 10), *written(writing.claim)[:1]])
+
+    assert spared == Rescued(0, 0)
+    assert verdicts == [Verdict.DURABLE, Verdict.DURABLE]
+    assert await store.rescue(idempotent=False, worker=uuid4()) == Rescued(2, 0)
+
+
 async def test_a_worker_that_left_holds_nothing(pool: Pool, store: PostgresStore) -> None:
     """What a struck-off worker still held is taken at once."""
     await start_run(pool, 1)

@@ -244,13 +244,16 @@ class FakeStore:
             self.workers.pop(worker.id, None)
 
     async def rescue(self, *, idempotent: bool, worker: UUID | None = None, held: Collection[UUID] = ()) -> Rescued:
+        def is_orphan(message: StoredMessage) -> bool:
+            return message.owner != worker and not self._lives(message.owner)
+
         def is_stray(message: StoredMessage) -> bool:
             old = message.claimed_at < trio.current_time() - STRAY_AGE
             return old and message.owner == worker and message.id not in held
 
         async with self._call("rescue"):
             claimed = [message for message in self.messages.values() if message.status in CLAIMED]
-            taken = [message for message in claimed if not self._lives(message.owner) or is_stray(message)]
+            taken = [message for message in claimed if is_orphan(message) or is_stray(message)]
             ends = [self._take(message, idempotent=idempotent) for message in taken]
         return Rescued(ends.count(MessageStatus.PENDING), ends.count(MessageStatus.UNCONFIRMED))
 

@@ -51,6 +51,20 @@ async def test_with_an_idempotent_gateway_nothing_is_unconfirmed() -> None:
 
 
 @virtual_time
+async def test_own_messages_are_spared() -> None:
+    """After an outage longer than its lease a worker does not take its own messages from itself."""
+    store = FakeStore()
+    worker = incarnation()
+    store.add()
+    await store.beat(worker)
+    [message] = await store.claim(worker.id, 1)
+    await passes(2 * worker.lease)
+    await Upkeep(store, worker.id, {message.claim.message_id}, make_gates(store), False, 3600.0, Tally()).run_once()
+
+    assert store.messages[message.claim.message_id].status is MessageStatus.GENERATING
+
+
+@virtual_time
 async def test_what_this_worker_does_not_know_of_is_taken_back() -> None:
     """A message whose claim was never heard of is released after a minute; one that is worked on is not."""
     store = FakeStore()

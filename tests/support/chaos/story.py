@@ -29,9 +29,13 @@ def story(evidence: Evidence, message_id: str, lead: str) -> list[str]:
 def _told(evidence: Evidence, change: Change) -> str:
     if change.part_no is not None:
         return f"{change.actor}: part {change.part_no} {change.before} -> {change.after}"
-    owners = [evidence.actors.get(owner, "?") if owner else "nobody" for owner in (change.owner_before, change.owner_after)]
+    owners = [
+        evidence.actors.get(owner, "?") if owner else "nobody" for owner in (change.owner_before, change.owner_after)
+    ]
     stored = " with text" if change.text_before is None and change.text_after is not None else ""
-    return f"{change.actor}: {change.before} -> {change.after}{stored}, {owners[0]} -> {owners[1]}, fence {change.fence}"
+    return (
+        f"{change.actor}: {change.before} -> {change.after}{stored}, {owners[0]} -> {owners[1]}, fence {change.fence}"
+    )
 
 
 def _asked(call: WorldCall) -> str:
