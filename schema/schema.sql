@@ -2,6 +2,191 @@
 
 CREATE SCHEMA trioqueue;
 
+CREATE FUNCTION trioqueue.account_campaign_spending(p_rows jsonb, p_message_ids uuid[], p_run_ids uuid[], p_day_max_tokens bigint, p_day_max_cost_usd numeric, p_prices jsonb) RETURNS TABLE(message_id uuid, answer text)
+    LANGUAGE plpgsql
+    SET search_path TO 'trioqueue', 'pg_temp'
+    AS $$
+declare
+  v_today date := (now() at time zone 'UTC')::date;
+  v_day date := case when p_day_max_tokens is not null or p_day_max_cost_usd is not null then v_today end;
+  v_row record;
+  v_run_id uuid;
+  v_run_fits boolean;
+  v_day_fits boolean;
+  v_answer text;
+  -- What this call has granted, of the run that it is at and of the day.
+  v_run_tokens bigint;
+  v_run_cost numeric;
+  v_run_unpriced integer;
+  v_day_tokens bigint := 0;
+  v_day_cost numeric := 0;
+  v_day_unpriced integer := 0;
+  v_ids uuid[] := '{}';
+  v_answers text[] := '{}';
+  v_counted_tokens bigint[] := '{}';
+  v_counted_costs numeric[] := '{}';
+  v_reserved_tokens bigint[] := '{}';
+  v_reserved_costs numeric[] := '{}';
+  -- What is added to runs and days.
+  v_runs uuid[] := '{}';
+  v_days date[] := '{}';
+  v_tokens bigint[] := '{}';
+  v_costs numeric[] := '{}';
+  v_more_tokens bigint[] := '{}';
+  v_more_costs numeric[] := '{}';
+  v_more_unpriced integer[] := '{}';
+begin
+  -- All that this transaction is going to lock, in the order in which everyone does: messages, which only a rescue
+  -- wants besides, then runs by id, then days from the latest.
+  perform from campaign_messages m where m.id = any (p_message_ids) for no key update;
+  perform from campaign_runs r where r.id = any (p_run_ids) order by r.id for no key update;
+  if v_day is not null then
+    perform from daily_spending d where d.day = v_day for no key update;
+    if not found then
+      insert into daily_spending (day) values (v_day) on conflict do nothing;
+      perform from daily_spending d where d.day = v_day for no key update;
+    end if;
+  end if;
+
+  -- What all rows settle is counted before the first of them is granted anything.
+  for v_row in
+    with held as (
+      select m.id, m.run_id, t.place, t.tokens, t.cost_usd, t.ask_tokens, t.ask_cost_usd,
+        t.tokens - coalesce(m.counted_tokens, m.ai_tokens_used, 0) as new_tokens,
+        t.cost_usd - coalesce(m.counted_cost_usd, m.cost_usd, 0) as new_cost,
+        coalesce(m.reserved_tokens, 0) as back_tokens,
+        coalesce(m.reserved_cost_usd, 0) as back_cost,
+        (m.reserved_tokens is not null and m.reserved_cost_usd is null)::integer as back_unpriced,
+        m.reserved_on,
+        coalesce(m.reserved_on, v_day) as count_on
+      from jsonb_to_recordset(p_rows) as t (place integer, message_id uuid, owner uuid, fence bigint, tokens bigint,
+                                            cost_usd numeric, ask_tokens bigint, ask_cost_usd numeric)
+      join campaign_messages m on m.id = t.message_id
+      where m.claimed_by = t.owner and m.claim_fence = t.fence and m.status in ('generating', 'sending')
+    )
+    select h.*, r.status, r.max_tokens, r.max_cost_usd,
+      r.counted_tokens + sum(h.new_tokens) over run as run_counted_tokens,
+      r.counted_cost_usd + sum(h.new_cost) over run as run_counted_cost,
+      r.reserved_tokens - sum(h.back_tokens) over run as run_reserved_tokens,
+      r.reserved_cost_usd - sum(h.back_cost) over run as run_reserved_cost,
+      r.unpriced_calls - sum(h.back_unpriced) over run as run_unpriced,
+      d.counted_tokens + coalesce(sum(h.new_tokens) filter (where h.count_on = v_day) over (), 0) as day_counted_tokens,
+      d.counted_cost_usd + coalesce(sum(h.new_cost) filter (where h.count_on = v_day) over (), 0) as day_counted_cost,
+      d.reserved_tokens - coalesce(sum(h.back_tokens) filter (where h.reserved_on = v_day) over (), 0)
+        as day_reserved_tokens,
+      d.reserved_cost_usd - coalesce(sum(h.back_cost) filter (where h.reserved_on = v_day) over (), 0)
+        as day_reserved_cost,
+      d.unpriced_calls - coalesce(sum(h.back_unpriced) filter (where h.reserved_on = v_day) over (), 0) as day_unpriced
+    from held h
+    join campaign_runs r on r.id = h.run_id
+    left join daily_spending d on d.day = v_day
+    window run as (partition by h.run_id)
+    order by h.run_id, h.place
+  loop
+    if v_row.run_id is distinct from v_run_id then
+      v_run_id := v_row.run_id;
+      v_run_tokens := 0;
+      v_run_cost := 0;
+      v_run_unpriced := 0;
+    end if;
+
+    v_answer := 'settled';
+    if v_row.ask_tokens is not null and v_row.status <> 'running' then
+      v_answer := 'stopped';
+    elsif v_row.ask_tokens is not null then
+      v_run_fits := budget_fits(v_row.max_tokens, v_row.max_cost_usd,
+        (v_row.run_counted_tokens + v_row.run_reserved_tokens + v_run_tokens)::bigint,
+        v_row.run_counted_cost + v_row.run_reserved_cost + v_run_cost,
+        (v_row.run_unpriced + v_run_unpriced)::integer, v_row.ask_tokens, v_row.ask_cost_usd);
+      v_day_fits := v_day is null or budget_fits(p_day_max_tokens, p_day_max_cost_usd,
+        (v_row.day_counted_tokens + v_row.day_reserved_tokens + v_day_tokens)::bigint,
+        v_row.day_counted_cost + v_row.day_reserved_cost + v_day_cost,
+        (v_row.day_unpriced + v_day_unpriced)::integer, v_row.ask_tokens, v_row.ask_cost_usd);
+      if v_run_fits and v_day_fits then
+        v_answer := 'granted';
+      elsif (v_run_fits or v_row.run_reserved_tokens + v_run_tokens > 0)
+        and (v_day_fits or v_row.day_reserved_tokens + v_day_tokens > 0)
+      then
+        v_answer := 'reserved';
+      elsif exists (
+        select from campaign_messages m
+        where m.run_id = v_row.run_id and m.status in ('generating', 'sending') and m.id <> v_row.id
+          and (m.generated_message is not null or m.reserved_tokens is not null)
+      ) then
+        -- What has been paid for is sent before the run pauses.
+        v_answer := 'reserved';
+      else
+        v_answer := 'spent';
+      end if;
+    end if;
+
+    v_ids := v_ids || v_row.id;
+    v_answers := v_answers || v_answer;
+    v_counted_tokens := v_counted_tokens || v_row.tokens;
+    v_counted_costs := v_counted_costs || v_row.cost_usd;
+    v_runs := v_runs || v_row.run_id || v_row.run_id;
+    v_days := v_days || v_row.count_on || v_row.reserved_on;
+    v_tokens := v_tokens || v_row.new_tokens::bigint || 0::bigint;
+    v_costs := v_costs || v_row.new_cost || 0::numeric;
+    v_more_tokens := v_more_tokens || 0::bigint || -v_row.back_tokens;
+    v_more_costs := v_more_costs || 0::numeric || -v_row.back_cost;
+    v_more_unpriced := v_more_unpriced || 0 || -v_row.back_unpriced;
+    if v_answer <> 'granted' then
+      v_reserved_tokens := v_reserved_tokens || null::bigint;
+      v_reserved_costs := v_reserved_costs || null::numeric;
+      continue;
+    end if;
+    v_reserved_tokens := v_reserved_tokens || v_row.ask_tokens;
+    v_reserved_costs := v_reserved_costs || v_row.ask_cost_usd;
+    v_runs := v_runs || v_row.run_id;
+    v_days := v_days || v_day;
+    v_tokens := v_tokens || 0::bigint;
+    v_costs := v_costs || 0::numeric;
+    v_more_tokens := v_more_tokens || v_row.ask_tokens;
+    v_more_costs := v_more_costs || coalesce(v_row.ask_cost_usd, 0);
+    v_more_unpriced := v_more_unpriced || (v_row.ask_cost_usd is null)::integer;
+    v_run_tokens := v_run_tokens + v_row.ask_tokens;
+    v_run_cost := v_run_cost + coalesce(v_row.ask_cost_usd, 0);
+    v_run_unpriced := v_run_unpriced + (v_row.ask_cost_usd is null)::integer;
+    v_day_tokens := v_day_tokens + v_row.ask_tokens;
+    v_day_cost := v_day_cost + coalesce(v_row.ask_cost_usd, 0);
+    v_day_unpriced := v_day_unpriced + (v_row.ask_cost_usd is null)::integer;
+  end loop;
+
+  perform count_campaign_spending(v_runs, v_days, v_tokens, v_costs, v_more_tokens, v_more_costs, v_more_unpriced);
+  update campaign_messages m
+  set counted_tokens = w.counted_tokens,
+      counted_cost_usd = w.counted_cost,
+      reserved_tokens = w.reserved_tokens,
+      reserved_cost_usd = w.reserved_cost,
+      reserved_on = case when w.reserved_tokens is not null then v_day end
+  from unnest(v_ids, v_counted_tokens, v_counted_costs, v_reserved_tokens, v_reserved_costs)
+    as w (id, counted_tokens, counted_cost, reserved_tokens, reserved_cost)
+  where m.id = w.id
+    and (m.counted_tokens, m.counted_cost_usd, m.reserved_tokens, m.reserved_cost_usd)
+      is distinct from (w.counted_tokens, w.counted_cost, w.reserved_tokens, w.reserved_cost);
+
+  if p_prices is not null then
+    insert into model_prices as o (model, day, usd_per_token)
+    select p.model, v_today, max(p.usd_per_token)
+    from jsonb_to_recordset(p_prices) as p (model text, usd_per_token numeric)
+    group by p.model
+    order by p.model
+    on conflict (model, day) do update set usd_per_token = greatest(o.usd_per_token, excluded.usd_per_token);
+  end if;
+  return query select w.id, w.answer from unnest(v_ids, v_answers) as w (id, answer);
+end;
+$$;
+
+COMMENT ON FUNCTION trioqueue.account_campaign_spending(p_rows jsonb, p_message_ids uuid[], p_run_ids uuid[], p_day_max_tokens bigint, p_day_max_cost_usd numeric, p_prices jsonb) IS 'Counts what held messages have spent, and reserves what their next calls may cost: granted, reserved by others, spent or stopped.';
+
+CREATE FUNCTION trioqueue.budget_fits(p_max_tokens bigint, p_max_cost_usd numeric, p_used_tokens bigint, p_used_cost_usd numeric, p_unpriced integer, p_tokens bigint, p_cost_usd numeric) RETURNS boolean
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'trioqueue', 'pg_temp'
+    RETURN (((p_max_tokens IS NULL) OR ((p_used_tokens + p_tokens) <= p_max_tokens)) AND ((p_max_cost_usd IS NULL) OR CASE WHEN (p_cost_usd IS NULL) THEN ((p_unpriced = 0) AND (p_used_cost_usd < p_max_cost_usd)) ELSE ((p_used_cost_usd + p_cost_usd) <= p_max_cost_usd) END));
+
+COMMENT ON FUNCTION trioqueue.budget_fits(p_max_tokens bigint, p_max_cost_usd numeric, p_used_tokens bigint, p_used_cost_usd numeric, p_unpriced integer, p_tokens bigint, p_cost_usd numeric) IS 'Whether a call fits into a budget of which so much is used: the rule of trioqueue/domain/budgets.py.';
+
 CREATE TABLE trioqueue.campaign_logs (
     id bigint NOT NULL,
     run_id uuid NOT NULL,
@@ -61,6 +246,11 @@ CREATE TABLE trioqueue.campaign_messages (
     claimed_by uuid,
     claimed_at timestamp with time zone,
     claim_fence bigint DEFAULT 0 NOT NULL,
+    counted_tokens bigint,
+    counted_cost_usd numeric,
+    reserved_tokens bigint,
+    reserved_cost_usd numeric,
+    reserved_on date,
     CONSTRAINT campaign_messages_ai_generation_time_ms_check CHECK ((ai_generation_time_ms >= 0)),
     CONSTRAINT campaign_messages_ai_split_time_ms_check CHECK ((ai_split_time_ms >= 0)),
     CONSTRAINT campaign_messages_ai_tokens_used_check CHECK ((ai_tokens_used >= 0)),
@@ -70,7 +260,11 @@ CREATE TABLE trioqueue.campaign_messages (
     CONSTRAINT campaign_messages_check3 CHECK (((status <> ALL (ARRAY['sent'::text, 'replied'::text])) OR (sent_at IS NOT NULL))),
     CONSTRAINT campaign_messages_claim_fence_check CHECK ((claim_fence >= 0)),
     CONSTRAINT campaign_messages_cost_usd_check CHECK ((cost_usd >= (0)::numeric)),
+    CONSTRAINT campaign_messages_counted_check CHECK (((counted_tokens IS NULL) = (counted_cost_usd IS NULL))),
     CONSTRAINT campaign_messages_generated_message_check CHECK ((generated_message <> ''::text)),
+    CONSTRAINT campaign_messages_reserved_check CHECK (((reserved_tokens IS NOT NULL) OR ((reserved_cost_usd IS NULL) AND (reserved_on IS NULL)))),
+    CONSTRAINT campaign_messages_reserved_cost_usd_check CHECK ((reserved_cost_usd >= (0)::numeric)),
+    CONSTRAINT campaign_messages_reserved_tokens_check CHECK ((reserved_tokens > 0)),
     CONSTRAINT campaign_messages_retry_count_check CHECK (((retry_count >= 0) AND (retry_count <= 3))),
     CONSTRAINT campaign_messages_send_time_ms_check CHECK ((send_time_ms >= 0)),
     CONSTRAINT campaign_messages_status_check CHECK ((status = ANY (ARRAY['queued'::text, 'pending'::text, 'generating'::text, 'sending'::text, 'sent'::text, 'failed'::text, 'skipped'::text, 'unconfirmed'::text, 'replied'::text])))
@@ -127,6 +321,16 @@ COMMENT ON COLUMN trioqueue.campaign_messages.claimed_at IS 'Since when it is he
 
 COMMENT ON COLUMN trioqueue.campaign_messages.claim_fence IS 'Grows with every claim; a write that names an earlier one changes nothing.';
 
+COMMENT ON COLUMN trioqueue.campaign_messages.counted_tokens IS 'Its part of its run''s counted_tokens; null while none of its calls was under a budget.';
+
+COMMENT ON COLUMN trioqueue.campaign_messages.counted_cost_usd IS 'Its part of its run''s counted_cost_usd.';
+
+COMMENT ON COLUMN trioqueue.campaign_messages.reserved_tokens IS 'The most that its call under way may take; null when there is none.';
+
+COMMENT ON COLUMN trioqueue.campaign_messages.reserved_cost_usd IS 'The most that its call under way may cost in US dollars; null while no price of its model is known.';
+
+COMMENT ON COLUMN trioqueue.campaign_messages.reserved_on IS 'The day whose budget holds the reservation; null where days have none.';
+
 CREATE TABLE trioqueue.campaign_runs (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
     config_id uuid NOT NULL,
@@ -141,14 +345,29 @@ CREATE TABLE trioqueue.campaign_runs (
     paused_at timestamp with time zone,
     completed_at timestamp with time zone,
     error_message text,
+    max_tokens bigint,
+    max_cost_usd numeric,
+    counted_tokens bigint DEFAULT 0 NOT NULL,
+    counted_cost_usd numeric DEFAULT 0 NOT NULL,
+    reserved_tokens bigint DEFAULT 0 NOT NULL,
+    reserved_cost_usd numeric DEFAULT 0 NOT NULL,
+    unpriced_calls integer DEFAULT 0 NOT NULL,
+    resumes_at timestamp with time zone,
+    resumed_at timestamp with time zone,
     CONSTRAINT campaign_runs_check CHECK ((leads_processed >= ((leads_success + leads_failed) + leads_skipped))),
     CONSTRAINT campaign_runs_check1 CHECK (((status = 'paused'::text) = (paused_at IS NOT NULL))),
     CONSTRAINT campaign_runs_check2 CHECK (((status <> 'completed'::text) OR (completed_at IS NOT NULL))),
+    CONSTRAINT campaign_runs_counted_tokens_check CHECK ((counted_tokens >= 0)),
     CONSTRAINT campaign_runs_leads_failed_check CHECK ((leads_failed >= 0)),
     CONSTRAINT campaign_runs_leads_skipped_check CHECK ((leads_skipped >= 0)),
     CONSTRAINT campaign_runs_leads_success_check CHECK ((leads_success >= 0)),
     CONSTRAINT campaign_runs_leads_total_check CHECK ((leads_total >= 0)),
-    CONSTRAINT campaign_runs_status_check CHECK ((status = ANY (ARRAY['running'::text, 'paused'::text, 'completed'::text, 'cancelled'::text, 'failed'::text])))
+    CONSTRAINT campaign_runs_max_cost_usd_check CHECK ((max_cost_usd > (0)::numeric)),
+    CONSTRAINT campaign_runs_max_tokens_check CHECK ((max_tokens > 0)),
+    CONSTRAINT campaign_runs_reserved_cost_usd_check CHECK ((reserved_cost_usd >= (0)::numeric)),
+    CONSTRAINT campaign_runs_reserved_tokens_check CHECK ((reserved_tokens >= 0)),
+    CONSTRAINT campaign_runs_status_check CHECK ((status = ANY (ARRAY['running'::text, 'paused'::text, 'completed'::text, 'cancelled'::text, 'failed'::text]))),
+    CONSTRAINT campaign_runs_unpriced_calls_check CHECK ((unpriced_calls >= 0))
 )
 WITH (fillfactor='50');
 
@@ -179,6 +398,24 @@ COMMENT ON COLUMN trioqueue.campaign_runs.paused_at IS 'Since when it is paused;
 COMMENT ON COLUMN trioqueue.campaign_runs.completed_at IS 'When its last message was processed.';
 
 COMMENT ON COLUMN trioqueue.campaign_runs.error_message IS 'Why it is paused or failed.';
+
+COMMENT ON COLUMN trioqueue.campaign_runs.max_tokens IS 'Most tokens that it may use; null for no limit.';
+
+COMMENT ON COLUMN trioqueue.campaign_runs.max_cost_usd IS 'Most US dollars that its calls may cost; null for no limit.';
+
+COMMENT ON COLUMN trioqueue.campaign_runs.counted_tokens IS 'Tokens that count against its budget: of all answers, and of calls without one at their most; kept while it has a budget.';
+
+COMMENT ON COLUMN trioqueue.campaign_runs.counted_cost_usd IS 'US dollars that count against its budget; see counted_tokens.';
+
+COMMENT ON COLUMN trioqueue.campaign_runs.reserved_tokens IS 'The most that its calls under way may take.';
+
+COMMENT ON COLUMN trioqueue.campaign_runs.reserved_cost_usd IS 'The most that its calls under way may cost in US dollars.';
+
+COMMENT ON COLUMN trioqueue.campaign_runs.unpriced_calls IS 'Calls under way of models that no price is known of: one at a time where US dollars are limited.';
+
+COMMENT ON COLUMN trioqueue.campaign_runs.resumes_at IS 'When it goes on by itself if it is paused then: after a day''s budget.';
+
+COMMENT ON COLUMN trioqueue.campaign_runs.resumed_at IS 'When it last went on by itself; messages that were due before count as due then.';
 
 CREATE FUNCTION trioqueue.complete_campaign_runs(p_run_ids uuid[]) RETURNS SETOF uuid
     LANGUAGE sql
@@ -241,6 +478,101 @@ end;
 $$;
 
 COMMENT ON FUNCTION trioqueue.count_campaign_messages(p_run_ids uuid[], p_statuses text[], p_sign integer) IS 'Adds processed messages (or takes them away, with sign -1) to the counters of their runs.';
+
+CREATE TABLE trioqueue.daily_spending (
+    day date NOT NULL,
+    counted_tokens bigint DEFAULT 0 NOT NULL,
+    counted_cost_usd numeric DEFAULT 0 NOT NULL,
+    reserved_tokens bigint DEFAULT 0 NOT NULL,
+    reserved_cost_usd numeric DEFAULT 0 NOT NULL,
+    unpriced_calls integer DEFAULT 0 NOT NULL,
+    CONSTRAINT daily_spending_counted_tokens_check CHECK ((counted_tokens >= 0)),
+    CONSTRAINT daily_spending_reserved_cost_usd_check CHECK ((reserved_cost_usd >= (0)::numeric)),
+    CONSTRAINT daily_spending_reserved_tokens_check CHECK ((reserved_tokens >= 0)),
+    CONSTRAINT daily_spending_unpriced_calls_check CHECK ((unpriced_calls >= 0))
+)
+WITH (fillfactor='10', autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='200', autovacuum_vacuum_cost_delay='0');
+
+COMMENT ON TABLE trioqueue.daily_spending IS 'What counts against the budget of a day, of all runs together.';
+
+COMMENT ON COLUMN trioqueue.daily_spending.day IS 'The day in UTC by the clock of the database.';
+
+COMMENT ON COLUMN trioqueue.daily_spending.counted_tokens IS 'Tokens that count against the budget: of all answers, and of calls without one at their most.';
+
+COMMENT ON COLUMN trioqueue.daily_spending.counted_cost_usd IS 'US dollars that count against the budget; see counted_tokens.';
+
+COMMENT ON COLUMN trioqueue.daily_spending.reserved_tokens IS 'The most that calls under way may take.';
+
+COMMENT ON COLUMN trioqueue.daily_spending.reserved_cost_usd IS 'The most that calls under way may cost in US dollars.';
+
+COMMENT ON COLUMN trioqueue.daily_spending.unpriced_calls IS 'Calls under way of models that no price is known of.';
+
+CREATE FUNCTION trioqueue.count_campaign_spending(p_run_ids uuid[], p_days date[], p_tokens bigint[], p_costs numeric[], p_reserved_tokens bigint[], p_reserved_costs numeric[], p_unpriced integer[]) RETURNS void
+    LANGUAGE sql
+    SET search_path TO 'trioqueue', 'pg_temp'
+    BEGIN ATOMIC
+ UPDATE trioqueue.campaign_runs r SET counted_tokens = ((r.counted_tokens)::numeric + c.tokens), counted_cost_usd = (r.counted_cost_usd + c.cost), reserved_tokens = ((r.reserved_tokens)::numeric + c.reserved_tokens), reserved_cost_usd = (r.reserved_cost_usd + c.reserved_cost), unpriced_calls = (r.unpriced_calls + c.unpriced)
+    FROM ( SELECT u.run_id,
+             sum(u.tokens) AS tokens,
+             sum(u.cost) AS cost,
+             sum(u.reserved_tokens) AS reserved_tokens,
+             sum(u.reserved_cost) AS reserved_cost,
+             sum(u.unpriced) AS unpriced
+            FROM UNNEST(count_campaign_spending.p_run_ids, count_campaign_spending.p_tokens, count_campaign_spending.p_costs, count_campaign_spending.p_reserved_tokens, count_campaign_spending.p_reserved_costs, count_campaign_spending.p_unpriced) u(run_id, tokens, cost, reserved_tokens, reserved_cost, unpriced)
+           GROUP BY u.run_id) c
+   WHERE ((r.id = c.run_id) AND ((c.tokens <> (0)::numeric) OR (c.cost <> (0)::numeric) OR (c.reserved_tokens <> (0)::numeric) OR (c.reserved_cost <> (0)::numeric) OR (c.unpriced <> 0)));
+ UPDATE trioqueue.daily_spending d SET counted_tokens = ((d.counted_tokens)::numeric + c.tokens), counted_cost_usd = (d.counted_cost_usd + c.cost), reserved_tokens = ((d.reserved_tokens)::numeric + c.reserved_tokens), reserved_cost_usd = (d.reserved_cost_usd + c.reserved_cost), unpriced_calls = (d.unpriced_calls + c.unpriced)
+    FROM ( SELECT u.day,
+             sum(u.tokens) AS tokens,
+             sum(u.cost) AS cost,
+             sum(u.reserved_tokens) AS reserved_tokens,
+             sum(u.reserved_cost) AS reserved_cost,
+             sum(u.unpriced) AS unpriced
+            FROM UNNEST(count_campaign_spending.p_days, count_campaign_spending.p_tokens, count_campaign_spending.p_costs, count_campaign_spending.p_reserved_tokens, count_campaign_spending.p_reserved_costs, count_campaign_spending.p_unpriced) u(day, tokens, cost, reserved_tokens, reserved_cost, unpriced)
+           GROUP BY u.day) c
+   WHERE ((d.day = c.day) AND ((c.tokens <> (0)::numeric) OR (c.cost <> (0)::numeric) OR (c.reserved_tokens <> (0)::numeric) OR (c.reserved_cost <> (0)::numeric) OR (c.unpriced <> 0)));
+END;
+
+COMMENT ON FUNCTION trioqueue.count_campaign_spending(p_run_ids uuid[], p_days date[], p_tokens bigint[], p_costs numeric[], p_reserved_tokens bigint[], p_reserved_costs numeric[], p_unpriced integer[]) IS 'Adds to what is counted and reserved of runs and of days, item by item of the arrays.';
+
+CREATE FUNCTION trioqueue.count_lost_campaign_calls(p_message_ids uuid[]) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'trioqueue', 'pg_temp'
+    AS $$
+declare
+  v_lost record;
+begin
+  select array_agg(m.id) as ids, array_agg(m.run_id) as runs, array_agg(m.reserved_on) as days,
+    array_agg(m.reserved_tokens) as tokens, array_agg(coalesce(m.reserved_cost_usd, 0)) as costs,
+    array_agg(-m.reserved_tokens) as less_tokens, array_agg(-coalesce(m.reserved_cost_usd, 0)) as less_costs,
+    array_agg(-(m.reserved_cost_usd is null)::integer) as less_unpriced
+  into v_lost
+  from campaign_messages m
+  where m.id = any (p_message_ids) and m.reserved_tokens is not null;
+  if v_lost.ids is null then
+    return;
+  end if;
+
+  perform from daily_spending d where d.day = any (v_lost.days) order by d.day desc for no key update;
+  perform count_campaign_spending(v_lost.runs, v_lost.days, v_lost.tokens, v_lost.costs,
+    v_lost.less_tokens, v_lost.less_costs, v_lost.less_unpriced);
+  insert into campaign_logs (run_id, message_id, lead_id, step_name, level, message, details)
+  select m.run_id, m.id, m.lead_id, 'GERAÇÃO_IA', 'warning',
+    'its worker was lost during a call that may have been paid: it is counted with what it may have cost',
+    jsonb_build_object('tokens', m.reserved_tokens, 'cost_usd', m.reserved_cost_usd)
+  from campaign_messages m
+  where m.id = any (v_lost.ids);
+  update campaign_messages m
+  set counted_tokens = coalesce(m.counted_tokens, m.ai_tokens_used, 0) + m.reserved_tokens,
+      counted_cost_usd = coalesce(m.counted_cost_usd, m.cost_usd, 0) + coalesce(m.reserved_cost_usd, 0),
+      reserved_tokens = null,
+      reserved_cost_usd = null,
+      reserved_on = null
+  where m.id = any (v_lost.ids);
+end;
+$$;
+
+COMMENT ON FUNCTION trioqueue.count_lost_campaign_calls(p_message_ids uuid[]) IS 'Counts calls of lost workers with the most that they may have cost, because they may have been paid, and logs it.';
 
 CREATE FUNCTION trioqueue.finish_campaign_messages(p_rows jsonb) RETURNS SETOF uuid
     LANGUAGE plpgsql
@@ -382,7 +714,7 @@ begin
       where m.run_id = r.id and m.status = 'pending' and m.scheduled_at < p_one_hour_ago
       for update of m skip locked
     ) m
-    where r.status = 'running'
+    where r.status = 'running' and (r.resumed_at is null or r.resumed_at < p_one_hour_ago)
     limit p_limit
   ), skipped as (
     update campaign_messages m
@@ -469,6 +801,7 @@ begin
   perform from campaign_runs r
   where r.id in (select m.run_id from campaign_messages m where m.id = any (v_message_ids))
   order by r.id for no key update;
+  perform count_lost_campaign_calls(v_message_ids);
 
   -- The parts are read by a statement of its own: its snapshot is taken after the messages were locked, so an
   -- intent that its worker committed in between is seen. Without that a part under way could be planned again.
@@ -953,6 +1286,21 @@ COMMENT ON COLUMN trioqueue.model_gates.prober IS 'Incarnation of the worker tha
 
 COMMENT ON COLUMN trioqueue.model_gates.probe_until IS 'When another worker may make the probe in its place.';
 
+CREATE TABLE trioqueue.model_prices (
+    model text NOT NULL,
+    day date NOT NULL,
+    usd_per_token numeric NOT NULL,
+    CONSTRAINT model_prices_usd_per_token_check CHECK ((usd_per_token >= (0)::numeric))
+);
+
+COMMENT ON TABLE trioqueue.model_prices IS 'The dearest token of a model on a day, prompts and answers together: for estimates.';
+
+COMMENT ON COLUMN trioqueue.model_prices.model IS 'The model that was asked for.';
+
+COMMENT ON COLUMN trioqueue.model_prices.day IS 'The day in UTC.';
+
+COMMENT ON COLUMN trioqueue.model_prices.usd_per_token IS 'US dollars of an answer by its tokens, those of its prompt included.';
+
 CREATE TABLE trioqueue.schema_migrations (
     version integer NOT NULL,
     name text NOT NULL,
@@ -1009,11 +1357,17 @@ ALTER TABLE ONLY trioqueue.conversations
 ALTER TABLE ONLY trioqueue.conversations
     ADD CONSTRAINT conversations_workspace_id_contact_phone_key UNIQUE (workspace_id, contact_phone);
 
+ALTER TABLE ONLY trioqueue.daily_spending
+    ADD CONSTRAINT daily_spending_pkey PRIMARY KEY (day);
+
 ALTER TABLE ONLY trioqueue.leads
     ADD CONSTRAINT idx_leads_id_for_context PRIMARY KEY (id) INCLUDE (client_name, primary_email, primary_phone, primary_website);
 
 ALTER TABLE ONLY trioqueue.model_gates
     ADD CONSTRAINT model_gates_pkey PRIMARY KEY (account, model);
+
+ALTER TABLE ONLY trioqueue.model_prices
+    ADD CONSTRAINT model_prices_pkey PRIMARY KEY (model, day);
 
 ALTER TABLE ONLY trioqueue.schema_migrations
     ADD CONSTRAINT schema_migrations_pkey PRIMARY KEY (version);
@@ -1044,6 +1398,10 @@ COMMENT ON INDEX trioqueue.idx_campaign_messages_unconfirmed IS 'Messages that w
 CREATE INDEX idx_campaign_runs_id_status ON trioqueue.campaign_runs USING btree (id, status) WHERE (status = 'running'::text);
 
 COMMENT ON INDEX trioqueue.idx_campaign_runs_id_status IS 'Running runs, for the claim; finished runs are not in it.';
+
+CREATE INDEX idx_campaign_runs_resumes_at ON trioqueue.campaign_runs USING btree (resumes_at) WHERE (resumes_at IS NOT NULL);
+
+COMMENT ON INDEX trioqueue.idx_campaign_runs_resumes_at IS 'Runs that wait for the next day''s budget.';
 
 COMMENT ON INDEX trioqueue.idx_leads_id_for_context IS 'Primary key and covering index of the context query: what most contexts need without a visit to the table.';
 

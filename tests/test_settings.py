@@ -1,6 +1,7 @@
 """Where settings come from and what is allowed; their secrets are in test_settings_secrets.py."""
 
 from collections.abc import Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from typed_settings import Secret
 
 from trioqueue.bootstrap import open_database
+from trioqueue.domain.budgets import BUDGET_WORDS, Limits
 from trioqueue.domain.screening import ScreeningRule
 from trioqueue.settings import (
     DEFAULT,
@@ -97,6 +99,8 @@ def test_every_kind_of_value_is_read_from_the_environment() -> None:
             "TRIOQUEUE_LOG_LEVEL": "WARNING",
             "TRIOQUEUE_LOG_FORMAT": "json",
             "TRIOQUEUE_GATEWAY_URL": "http://gateway:8080/send",
+            "TRIOQUEUE_MAX_COST_PER_DAY": "0.10",
+            "TRIOQUEUE_MAX_TOKENS_PER_DAY": "1000000",
         }
     )
 
@@ -105,6 +109,7 @@ def test_every_kind_of_value_is_read_from_the_environment() -> None:
     assert settings.pg_bin == Path("/usr/lib/postgresql/16/bin")
     assert (settings.log_level, settings.log_format) == (LogLevel.WARNING, LogFormat.JSON)
     assert settings.gateway_url == "http://gateway:8080/send"
+    assert settings.daily_limits == Limits(1_000_000, Decimal("0.1"))
 
 
 def test_every_kind_of_value_is_read_from_the_file(tmp_path: Path) -> None:
@@ -112,12 +117,14 @@ def test_every_kind_of_value_is_read_from_the_file(tmp_path: Path) -> None:
     file = tmp_path / "trioqueue.toml"
     file.write_bytes(
         b'\xef\xbb\xbflisten = false\nconcurrency = 7\nsend_timeout = 9\nlog_level = "error"\npg_bin = "/opt/pg"\n'
+        b"max_cost_per_day = 0.1\n"
     )
 
     settings = load_settings({}, {}, tmp_path).settings
 
     assert (settings.listen, settings.concurrency, settings.send_timeout) == (False, 7, 9.0)
     assert (settings.log_level, settings.pg_bin) == (LogLevel.ERROR, Path("/opt/pg"))
+    assert settings.max_cost_per_day == Decimal("0.1")
 
 
 def test_an_empty_variable_is_as_good_as_none() -> None:
@@ -170,6 +177,11 @@ def test_an_end_slash_of_the_base_url_does_not_matter() -> None:
         ("send_timeout", "nan", "a number of seconds from 0.01 to 3600"),
         ("send_timeout", "10s", "a number of seconds from 0.01 to 3600"),
         ("deadline", "inf", "a number of seconds from 0 to 86400"),
+        *(
+            ("max_cost_per_day", value, BUDGET_WORDS)
+            for value in ("0", "-1", "NaN", "sNaN", "inf", "1e99", "$5", "5,00")
+        ),
+        *(("max_tokens_per_day", value, "a whole number from 1 to") for value in ("0", "-1", "NaN", "1.5", "1e6")),
         ("listen", "maybe", "true or false"),
         ("log_level", "loud", "one of debug, info, warning, error"),
         ("log_format", "xml", "one of auto, json, console"),
@@ -209,6 +221,9 @@ def test_a_bad_value_is_named_repeated_and_explained(name: str, value: str, allo
         "schema = 5",
         "data_dir = 5",
         'data_dir = "a\\u0000b"',
+        "max_cost_per_day = true",
+        "max_cost_per_day = nan",
+        "max_cost_per_day = [5]",
         "listen = 2",
         "log_level = 3",
         'default_region = ["BR"]',

@@ -189,6 +189,7 @@ def make_worker(database: Database, model: Model, gateway: Gateway, lookup: Look
             settings.schema,
             timeout=settings.statement_timeout + ANSWER_MARGIN,
             fallback_models=settings.fallback_models,
+            daily=settings.daily_limits,
         ),
         model=model,
         gateway=gateway,

@@ -11,6 +11,7 @@ from uuid import UUID
 
 import attrs
 
+from trioqueue.domain.budgets import Budgets
 from trioqueue.domain.completions import Completion, CompletionRequest
 from trioqueue.domain.errors import TrioqueueError
 from trioqueue.domain.facts import Fact, Verdict
@@ -152,5 +153,18 @@ class Store(Protocol):
     async def adopt_queued(self) -> int:
         """Make pending what other programs wrote as `queued`, and return how many."""
 
-    async def pause_run(self, run_id: UUID, step: LogStep, reason: str) -> bool:
-        """Pause a running run and log why; False when it was not running."""
+    async def pause_run(self, run_id: UUID, step: LogStep, reason: str, *, until_tomorrow: bool = False) -> bool:
+        """Pause a running run and log why; False when it was not running.
+
+        Args:
+            run_id: The run.
+            step: The step of its log.
+            reason: Why, for people.
+            until_tomorrow: Whether it goes on by itself when the next day begins (UTC).
+        """
+
+    async def resume_runs(self) -> int:
+        """Let runs go on that were paused until today, and return how many."""
+
+    async def budgets(self, run_id: UUID) -> Budgets:
+        """Where the budgets of a run and of the day stand."""

@@ -10,6 +10,7 @@ from tests.support.database import start_run
 from trioqueue import __version__
 from trioqueue.postgres.pool import Pool
 
+RUN = "00000000-0000-0000-0000-000000000007"
 NOTHING_LISTENS = "postgresql://someone:s3cret@127.0.0.1:1/crm"
 
 
@@ -40,6 +41,11 @@ async def test_the_version(command: Command) -> None:
         ["simulator", "--gateway-port", "65536"],
         ["campaign", "start"],
         ["status", "no-uuid"],
+        ["runs", "resume", RUN, "--max-cost", "NaN"],
+        ["runs", "resume", RUN, "--max-cost", "-1"],
+        ["runs", "resume", RUN, "--max-cost", "five"],
+        ["runs", "resume", RUN, "--max-tokens", "0"],
+        ["runs", "resume", RUN, "--max-tokens", "1e6"],
     ],
     ids=" ".join,
 )

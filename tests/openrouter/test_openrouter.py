@@ -141,6 +141,7 @@ async def test_keep_alives_do_not_hold_the_deadline_off():
 
         assert isinstance(completion, Transient)
         assert completion.timed_out
+        assert completion.perhaps_paid
 
 
 async def test_answer_larger_than_any_answer_is_transient():

@@ -126,6 +126,27 @@ def test_body_that_tells_nothing(body: bytes, status: int, outcome: type):
     assert type(read(body, status)) is outcome
 
 
+@pytest.mark.parametrize(
+    ("status", "body", "perhaps"),
+    [
+        (200, b"<html>", True),
+        (200, b'{"choices": [{"finish_reason": "stop", "message": {"content": ""}}]}', True),
+        (200, b'{"choices": [{"finish_reason": "abort", "message": {"content": "Oi"}}]}', True),
+        (200, b'{"error": {"code": 502, "message": "provider"}}', False),
+        (500, b"", False),
+        (502, b"<html>", False),
+        (504, b"<html>", True),
+        (524, b"", True),
+    ],
+)
+def test_a_call_that_may_have_been_paid(status: int, body: bytes, perhaps: bool):
+    """An answer that cannot be used may cost all the same, and so may one that a proxy has not waited for."""
+    completion = read(body, status)
+
+    assert isinstance(completion, Transient)
+    assert completion.perhaps_paid == perhaps
+
+
 @pytest.mark.parametrize("metadata", [{"reasons": ["violence"]}, {"patterns": ["ignore all"]}, {"reasons": []}])
 @pytest.mark.parametrize("error_type", [None, "permission_denied"])
 def test_403_of_moderation_is_the_message_s_fault(metadata: dict[str, Any], error_type: str | None):

@@ -197,12 +197,12 @@ async def test_parts_move_along_the_table(pool: Pool, before: PartStatus, after:
 @pytest.mark.parametrize(
     ("name", "values"),
     [
-        ("pause_run", {"step": "ERRO", "level": "error", "reason": "why"}),
+        ("pause_run", {"step": "ERRO", "level": "error", "reason": "why", "until_tomorrow": False}),
         ("resume_run", {}),
         ("cancel_run", {}),
     ],
 )
-async def test_runs_move_along_the_table(pool: Pool, name: str, values: dict[str, str], status: RunStatus) -> None:
+async def test_runs_move_along_the_table(pool: Pool, name: str, values: dict[str, Any], status: RunStatus) -> None:
     """Pausing, resuming and cancelling move a run as allowed, or leave it what it is."""
     run = await start_run(pool, 1)
     await fetch(

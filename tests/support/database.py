@@ -52,6 +52,7 @@ def claim_values(**changes: Any) -> dict[str, Any]:
         "after_run": uuid4(),
         "avoided": [],
         "fallback_models": [],
+        "daily": False,
     }
     return values | changes
 

@@ -15,6 +15,8 @@ import attrs
 import trio
 
 from tests.support.clock import passes
+from tests.support.fake_budgets import FakeBudgets
+from trioqueue.domain.budgets import Budgets, Estimate
 from trioqueue.domain.completions import NOTHING_SPENT, Usage
 from trioqueue.domain.facts import (
     Fact,
@@ -24,6 +26,7 @@ from trioqueue.domain.facts import (
     Returned,
     SendIntended,
     SendSettled,
+    SpendReserved,
     TextGenerated,
     Verdict,
 )
@@ -98,9 +101,12 @@ class StoredMessage:
     fence: int = 0
     barred: Barred | None = None
     updated_at: float = 0.0
+    counted: Usage | None = None
+    reserved: Estimate | None = None
 
-    def claimed(self, claim: Claim) -> ClaimedMessage:
+    def claimed(self, claim: Claim, budgets: FakeBudgets | None = None) -> ClaimedMessage:
         """The message as it is given to the holder of a claim."""
+        limited = budgets is not None and budgets.are_about(self.run_id)
         names = (
             "conversation_id",
             "retry_count",
@@ -116,6 +122,8 @@ class StoredMessage:
         return ClaimedMessage(
             claim=claim,
             spent=self.spent,
+            counted=(self.counted or self.spent) if limited else None,
+            usd_per_token=budgets.prices.get(self.model) if budgets is not None and limited else None,
             send_time_ms=self.send_time_ms,
             parts=tuple(Part(number, part.body, part.status) for number, part in sorted(self.parts.items())),
             **{name: getattr(self, name) for name in names},
@@ -146,6 +154,8 @@ class FakeStore:
         messages: By id.
         runs: By id.
         gates: By account and model.
+        budget: Those of the runs and of the day.
+        waiting: Runs that are paused until the next day.
         away: Whether every call finds the store unavailable.
         takes: Virtual seconds of every call.
         refuse: Called with each fact before it is written; what it raises refuses the whole commit.
@@ -158,6 +168,8 @@ class FakeStore:
     messages: dict[UUID, StoredMessage] = attrs.field(factory=dict)
     runs: dict[UUID, RunStatus] = attrs.field(factory=lambda: {RUN_ID: RunStatus.RUNNING})
     gates: dict[tuple[str, str], StoredGate] = attrs.field(factory=dict)
+    budget: FakeBudgets = attrs.field(factory=FakeBudgets)
+    waiting: set[UUID] = attrs.field(factory=set)
     workers: dict[UUID, tuple[float, float]] = attrs.field(factory=dict)
     away: bool = False
     takes: float = 0.0
@@ -224,7 +236,7 @@ class FakeStore:
             message.claimed_at = trio.current_time()
             message.fence += 1
         return [
-            message.claimed(Claim(message.id, message.run_id, message.lead_id, owner, message.fence))
+            message.claimed(Claim(message.id, message.run_id, message.lead_id, owner, message.fence), self.budget)
             for message in chosen
         ]
 
@@ -314,13 +326,22 @@ class FakeStore:
                 self._move(message, MessageStatus.PENDING)
         return len(queued)
 
-    async def pause_run(self, run_id: UUID, step: LogStep, reason: str) -> bool:
+    async def pause_run(self, run_id: UUID, step: LogStep, reason: str, *, until_tomorrow: bool = False) -> bool:
         async with self._call("pause_run"):
             running = self.runs[run_id] is RunStatus.RUNNING
             if running:
                 self.runs[run_id] = RunStatus.PAUSED
+                (self.waiting.add if until_tomorrow else self.waiting.discard)(run_id)
                 self.logs.append((None, LogEntry(step, LogLevel.ERROR, reason)))
         return running
+
+    async def resume_runs(self) -> int:
+        async with self._call("resume_runs"):
+            return 0
+
+    async def budgets(self, run_id: UUID) -> Budgets:
+        async with self._call("budgets"):
+            return self.budget.both(run_id)
 
     async def postpone(self, waits: Mapping[str, float]) -> int:
         async with self._call("postpone"):
@@ -380,6 +401,8 @@ class FakeStore:
         under_way = [part for part in message.parts.values() if part.status is PartStatus.SENDING]
         for part in under_way:
             part.status = PartStatus.PLANNED if idempotent else PartStatus.UNKNOWN
+        if message.reserved is not None:
+            self._account(message, (message.counted or message.spent) + message.reserved.usage)
         self._move(message, MessageStatus.UNCONFIRMED if under_way and not idempotent else MessageStatus.PENDING)
         message.owner = None
         return message.status
@@ -405,6 +428,8 @@ class FakeStore:
     def _apply(self, message: StoredMessage, fact: Fact) -> Verdict:
         held = True
         match fact:
+            case SpendReserved():
+                return self._reserve(message, fact)
             case TextGenerated():
                 held = self._expect(message, MessageStatus.GENERATING)
                 message.text, message.spent = fact.text, fact.spent
@@ -424,6 +449,23 @@ class FakeStore:
             case _:
                 assert_never(fact)
         return Verdict.DURABLE if held else Verdict.CLAIM_LOST
+
+    def _reserve(self, message: StoredMessage, fact: SpendReserved) -> Verdict:
+        self._account(message, fact.counted)
+        if fact.estimate is not None and self.runs[message.run_id] is not RunStatus.RUNNING:
+            return Verdict.RUN_STOPPED
+        others = [m for m in self.messages.values() if m.status in CLAIMED and m.run_id == message.run_id]
+        busy = any(m.text is not None for m in others if m is not message)
+        verdict = self.budget.ask(message.run_id, fact, busy=busy)
+        if verdict is Verdict.DURABLE:
+            message.reserved = fact.estimate
+        return verdict
+
+    def _account(self, message: StoredMessage, counted: Usage) -> None:
+        before = message.counted or message.spent
+        since = Usage(counted.tokens - before.tokens, counted.cost_usd - before.cost_usd)
+        self.budget.settle(message.run_id, message.reserved, since)
+        message.counted, message.reserved = counted, None
 
     def _end(self, message: StoredMessage, fact: Finished | Returned) -> bool:
         if not self._move(message, fact.status if isinstance(fact, Finished) else MessageStatus.PENDING):

@@ -120,6 +120,7 @@ class ModelConformance:
 
             assert isinstance(completion, Transient)
             assert not completion.timed_out
+            assert not completion.perhaps_paid
 
     async def test_cancellation_is_not_swallowed(self, meet: MeetModel):
         """A scope around the call that is cancelled ends it, and no outcome is made of that."""

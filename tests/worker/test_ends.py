@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from tests.support.fakes import claimed_message
 from trioqueue.domain.attempts import AttemptFailed, WaitLonger
 from trioqueue.domain.backoff import REQUEUE_DELAYS
+from trioqueue.domain.budgets import BudgetReserved, BudgetSpent, Estimate
 from trioqueue.domain.completions import MessageAtFault, Usage
 from trioqueue.domain.facts import Finished, Noted, Returned, WayBack
 from trioqueue.domain.logs import LogStep
@@ -22,6 +23,8 @@ STOPS: dict[Stop, tuple[End, WayBack | MessageStatus]] = {
     GivenUp(): (End.RELEASED, WayBack.RELEASE),
     RunAtFault(LogStep.BAD_CREDENTIALS, "401"): (End.RELEASED, WayBack.RELEASE),
     WaitLonger(90.0, "429"): (End.SNOOZED, WayBack.SNOOZE),
+    BudgetReserved(5.0): (End.SNOOZED, WayBack.SNOOZE),
+    BudgetSpent(Estimate(900, None)): (End.RELEASED, WayBack.RELEASE),
     AttemptFailed("503"): (End.REQUEUED, WayBack.REQUEUE),
     AttemptFailed("late", timed_out=True): (End.REQUEUED, WayBack.REQUEUE),
     MessageAtFault("refused"): (End.FAILED, MessageStatus.FAILED),

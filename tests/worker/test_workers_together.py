@@ -4,6 +4,7 @@ import random
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
+from decimal import Decimal
 from functools import partial
 from typing import Any, Final, cast
 
@@ -14,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.clock import passes, virtual_time
+from tests.support.fake_store import RUN_ID
 from tests.support.fakes import TEXT, FakeGateway, FakeModel, FakeStore, Takes, generated
 from tests.worker.rig import LEASE, Rig, worker
 from trioqueue.domain.completions import Completion, CompletionRequest, RateLimited, Transient
@@ -134,14 +136,21 @@ async def finish(rig: Rig) -> None:
 
 @pytest.mark.parametrize("idempotent", [False, True])
 @settings(max_examples=25, deadline=None)
-@given(st.integers(0, 2**32), st.floats(5, 200), st.floats(1, 200))
+@given(st.integers(0, 2**32), st.floats(5, 200), st.floats(1, 200), st.booleans())
 @virtual_time
-async def test_nothing_leaves_twice(idempotent: bool, seed: int, dies_after: float, drains_after: float) -> None:
-    """Whatever befalls one worker while others take its messages, no part leaves twice and no message stays behind."""
+async def test_nothing_leaves_twice(
+    idempotent: bool, seed: int, dies_after: float, drains_after: float, has_budget: bool
+) -> None:
+    """Whatever befalls one worker while others take its messages, no part leaves twice and no message stays behind.
+
+    Where they have a budget nothing stays reserved in it, and all that was spent is counted.
+    """
     chance = random.Random(seed)
     gateway = CountingGateway(chance=chance, idempotent=idempotent)
     sound = Rig(model=RandomModel(chance=chance), gateway=gateway)
     sound.store.add(8)
+    if has_budget:
+        sound.store.budget.limit(RUN_ID, max_tokens=1_000_000, max_cost_usd=Decimal(1000))
     troubled = Troubled(sound.store, chance)
     doomed = worker(Rig(store=cast("FakeStore", troubled), model=sound.model, gateway=gateway), skip_after=1e6)
     second = worker(sound, skip_after=1e6)
@@ -154,6 +163,9 @@ async def test_nothing_leaves_twice(idempotent: bool, seed: int, dies_after: flo
     await finish(sound)
 
     messages = sound.store.messages.values()
+    budget = sound.store.budget.of(RUN_ID)
+    assert (budget.reserved.tokens, budget.unpriced) == (0, 0)
+    assert not has_budget or budget.counted.tokens >= sum(message.spent.tokens for message in messages)
     assert {message.status for message in messages} <= FINAL
     assert not sound.store.violations
     if not idempotent:

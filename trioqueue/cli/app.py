@@ -43,7 +43,7 @@ app.command("trioqueue.cli.work:worker", help="Send messages as they become due,
 app.command("trioqueue.cli.status:status", help="Show how far runs are.")
 runs = cyclopts.App(name="runs", help="Pause, resume and cancel runs.")
 runs.command("trioqueue.cli.runs:pause", help="Pause a running run.")
-runs.command("trioqueue.cli.runs:resume", help="Resume a paused run; its messages are due as much later.")
+runs.command("trioqueue.cli.runs:resume", help="Resume a paused run, with a larger budget if need be.")
 runs.command("trioqueue.cli.runs:cancel", help="Cancel a run for good; the messages that wait are skipped.")
 app.command(runs)
 messages = cyclopts.App(name="messages", help="Look through messages, and settle or retry them.")
@@ -92,6 +92,7 @@ def exit_code(error: BaseException) -> int | None:
 
 
 def _usage_errors() -> tuple[type[Exception], ...]:
+    from trioqueue.domain.budgets import InvalidLimits
     from trioqueue.domain.campaigns import InvalidCampaign
     from trioqueue.domain.leads import LeadsFileError
     from trioqueue.http.posts import UnusableEndpoint
@@ -106,6 +107,7 @@ def _usage_errors() -> tuple[type[Exception], ...]:
         UsageError,
         InvalidCampaign,
         InvalidConninfo,
+        InvalidLimits,
         LeadsFileError,
         MessageRefused,
         NoSuchMessage,

@@ -11,9 +11,11 @@ from cyclopts import Parameter
 
 from trioqueue.bootstrap import open_database
 from trioqueue.cli.app import UsageError
+from trioqueue.cli.budgets import MaxCost, MaxTokens
 from trioqueue.cli.numbers import WHOLE
 from trioqueue.cli.output import say, say_json, warn
 from trioqueue.cli.prepare import prepare
+from trioqueue.domain.budgets import Limits
 from trioqueue.domain.campaigns import Campaign
 from trioqueue.domain.leads import LeadsFileError
 from trioqueue.domain.leads_csv import LeadsFile, read_leads
@@ -41,6 +43,8 @@ async def start(
     skip_bad_rows: Annotated[
         bool, Parameter(negative="", help="Import the good rows although others are bad.")
     ] = False,
+    max_cost: MaxCost = None,
+    max_tokens: MaxTokens = None,
     default_region: Annotated[str | None, Parameter(help="Region of phone numbers without country code.")] = None,
     json: Annotated[bool, Parameter(negative="", help="Print one JSON object.")] = False,
 ) -> None:
@@ -48,7 +52,7 @@ async def start(
     settings = prepare(default_region=default_region)
     stand_ins = None if fallback_model is None else tuple(map(_utf8, fallback_model))
     texts = _utf8(name), _utf8(model), _read_text(instructions)
-    campaign = Campaign(workspace, *texts, split, max_parts, stand_ins)
+    campaign = Campaign(workspace, *texts, split, max_parts, stand_ins, Limits(max_tokens, max_cost))
     file = await trio.to_thread.run_sync(_read_leads, leads, settings.default_region)
     _report(file, leads)
     if file.errors and not skip_bad_rows:

@@ -6,8 +6,10 @@ from uuid import UUID
 from cyclopts import Parameter
 
 from trioqueue.bootstrap import open_database
+from trioqueue.cli.budgets import MaxCost, MaxTokens
 from trioqueue.cli.output import say
 from trioqueue.cli.prepare import prepare
+from trioqueue.domain.budgets import Limits
 
 RunId = Annotated[UUID, Parameter(help="The run, as `trioqueue status` names it.")]
 
@@ -20,11 +22,15 @@ async def pause(run_id: RunId, /) -> None:
     say(f"run {run_id} is paused; its messages wait")
 
 
-async def resume(run_id: RunId, /) -> None:
-    """Resume a paused run: its messages are due as much later as it was paused."""
+async def resume(run_id: RunId, /, *, max_cost: MaxCost = None, max_tokens: MaxTokens = None) -> None:
+    """Resume a paused run: its messages are due as much later as it was paused.
+
+    A budget that is named takes the place of the run's former one.
+    """
+    limits = Limits(max_tokens, max_cost)
     async with open_database(prepare()) as database:
         await database.check()
-        await database.campaigns.resume(run_id)
+        await database.campaigns.resume(run_id, limits)
     say(f"run {run_id} goes on")
 
 

@@ -15,8 +15,10 @@ from rich.text import Text
 
 from trioqueue.bootstrap import Database, open_database
 from trioqueue.cli.app import UsageError
+from trioqueue.cli.budgets import as_json, used, used_in_full
 from trioqueue.cli.output import console, plain, say_json, show
 from trioqueue.cli.prepare import prepare
+from trioqueue.domain.budgets import Budget
 from trioqueue.domain.campaigns import RunFigures, RunOverview
 from trioqueue.domain.gates import Cause, SharedGate
 from trioqueue.domain.states import RunStatus
@@ -59,9 +61,11 @@ async def _look(database: Database, run_id: UUID | None) -> tuple[Sequence[RunOv
         return runs, Text("no runs yet; start one with `trioqueue campaign start`")
     shown: list[RenderableType] = [overview_table(runs)]
     if run_id is not None:
-        shown.append(figures_table(await database.campaigns.figures(run_id)))
+        shown.append(figures_table(await database.campaigns.figures(run_id), runs[0].budget))
         if runs[0].unconfirmed:
             shown.append(unconfirmed_hint(runs[0]))
+    if database.settings.daily_limits.any:
+        shown.append(Text(f"today (UTC): {used(await database.campaigns.today(database.settings.daily_limits))}"))
     shown += [gate_line(gate) for gate in await database.campaigns.gates()]
     return runs, Group(*shown)
 
@@ -100,12 +104,14 @@ async def _as_json(database: Database, run_id: UUID | None) -> dict[str, Any]:
     runs = await _overview(database, run_id)
     if run_id is None:
         gates = await database.campaigns.gates()
-        return {"runs": [_run_as_json(run) for run in runs], "models": [attrs.asdict(gate) for gate in gates]}
+        models = [attrs.asdict(gate) for gate in gates]
+        today = as_json(await database.campaigns.today(database.settings.daily_limits))
+        return {"runs": [_run_as_json(run) for run in runs], "models": models, "today": today}
     return _run_as_json(runs[0]) | attrs.asdict(await database.campaigns.figures(run_id))
 
 
 def _run_as_json(run: RunOverview) -> dict[str, Any]:
-    return attrs.asdict(run) | {"unconfirmed": run.unconfirmed}
+    return attrs.asdict(run) | {"unconfirmed": run.unconfirmed, "budget": as_json(run.budget)}
 
 
 def overview_table(runs: Sequence[RunOverview]) -> Table:
@@ -130,8 +136,12 @@ def _besides(run: RunOverview) -> str:
         "in flight": run.in_flight,
     }
     said = [f"{count} {name}" for name, count in counts.items() if count]
+    if run.budget.limits.any:
+        said.append(used(run.budget))
     if run.next_due is not None:
         said.append(f"next due {run.next_due:%Y-%m-%d %H:%M:%S %Z}")
+    if run.resumes_at is not None and run.status is RunStatus.PAUSED:
+        said.append(f"goes on {run.resumes_at:%Y-%m-%d %H:%M %Z}")
     if run.error_message:
         said.append(run.error_message)
     return "; ".join(said)
@@ -154,7 +164,7 @@ def gate_line(gate: SharedGate) -> Text:
     return Text(f"model {gate.model}: {wait} ({why}): {gate.reason}", style="yellow")
 
 
-def figures_table(figures: RunFigures) -> Table:
+def figures_table(figures: RunFigures, budget: Budget) -> Table:
     """What a run has used, one figure a row."""
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(style="bold")
@@ -163,6 +173,8 @@ def figures_table(figures: RunFigures) -> Table:
     table.add_row("parts sent", str(figures.parts_sent))
     table.add_row("tokens", str(figures.tokens_used))
     table.add_row("cost", f"${figures.cost_usd:.4f}")
+    if budget.limits.any:
+        table.add_row("budget", used_in_full(budget, figures.cost_usd))
     for error, count in figures.errors:
         table.add_row(f"{count} x", plain(error))
     return table

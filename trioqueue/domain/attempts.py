@@ -9,6 +9,7 @@ from typing import TypeAlias, assert_never
 import attrs
 
 from trioqueue.domain.backoff import LONGEST_WAIT, MAX_ATTEMPTS, wait_after
+from trioqueue.domain.budgets import Refusal
 from trioqueue.domain.completions import (
     BadCredentials,
     Completion,
@@ -49,7 +50,14 @@ class AttemptFailed:
 
 
 CallEnd: TypeAlias = (
-    Usable | WaitLonger | AttemptFailed | MessageAtFault | ConfigurationAtFault | BadCredentials | OutOfCredits
+    Usable
+    | WaitLonger
+    | AttemptFailed
+    | MessageAtFault
+    | ConfigurationAtFault
+    | BadCredentials
+    | OutOfCredits
+    | Refusal
 )
 """How a call ends, its retries included."""
 

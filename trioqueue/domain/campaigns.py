@@ -6,6 +6,7 @@ from uuid import UUID
 
 import attrs
 
+from trioqueue.domain.budgets import NO_LIMITS, UNLIMITED, Budget, Limits
 from trioqueue.domain.errors import TrioqueueError
 from trioqueue.domain.splitting import MOST_PARTS
 from trioqueue.domain.states import RunStatus
@@ -29,6 +30,7 @@ class Campaign:
         split: Whether messages are split.
         max_parts: The most parts of a message, 1 to 5.
         fallback_models: Models that stand in while `model` does not answer; None for those of the worker's setting.
+        limits: The budget of its run.
 
     Raises:
         InvalidCampaign: A value is empty, out of its range, or no text that can be stored.
@@ -41,6 +43,7 @@ class Campaign:
     split: bool = True
     max_parts: int = 3
     fallback_models: tuple[str, ...] | None = None
+    limits: Limits = NO_LIMITS
 
     def __attrs_post_init__(self) -> None:
         for field in ("name", "model", "instructions"):
@@ -87,6 +90,8 @@ class RunOverview:
         next_due: When its next pending message is due; None when there is none.
         started_at: When it was started.
         completed_at: When its last message was processed.
+        budget: Its budget; what is counted is kept only where there are limits.
+        resumes_at: When it goes on by itself if it is paused now; None when it does not.
     """
 
     run_id: UUID
@@ -102,6 +107,8 @@ class RunOverview:
     next_due: datetime | None
     started_at: datetime
     completed_at: datetime | None
+    budget: Budget = UNLIMITED
+    resumes_at: datetime | None = None
 
     @property
     def unconfirmed(self) -> int:

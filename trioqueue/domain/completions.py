@@ -95,12 +95,17 @@ class RateLimited:
 class Transient:
     """A fault of the service or of the way to it; the same call may well succeed in a moment.
 
-    `timed_out` tells the call's own deadline from other faults.
+    Attributes:
+        reason: What happened, for people.
+        timed_out: Whether it was the call's own deadline.
+        usage: What the call cost, as far as an answer says.
+        perhaps_paid: Whether it may have cost more than that: there is no answer, or none that can be read.
     """
 
     reason: str
     timed_out: bool = False
     usage: Usage = NOTHING_SPENT
+    perhaps_paid: bool = False
 
 
 @attrs.frozen

@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 import attrs
 
+from trioqueue.domain.budgets import Estimate, Price
 from trioqueue.domain.completions import Usage
 from trioqueue.domain.logs import LogEntry
 from trioqueue.domain.messages import Claim
@@ -55,6 +56,26 @@ class PartsPlanned:
     spent: Usage
     time_ms: int | None = None
     log: LogEntry | None = None
+
+
+@attrs.frozen
+class SpendReserved:
+    """What budgets are to count for the message, and what is to be reserved for its next call.
+
+    Told of messages under a budget alone: before each call, and together with the fact that says what came of it.
+
+    Attributes:
+        claim: The right to say so.
+        counted: All that is to be counted of the message so far, in this attempt and in earlier ones.
+        estimate: What its next call may cost; None when none is made now, which gives back what was reserved.
+        price: What a token of its model has cost, where the store may not know.
+    """
+
+    claim: Claim
+    counted: Usage
+    estimate: Estimate | None = None
+    price: Price | None = None
+    log: None = None
 
 
 @attrs.frozen
@@ -154,7 +175,9 @@ class Noted:
     log: LogEntry
 
 
-Fact: TypeAlias = TextGenerated | PartsPlanned | SendIntended | SendSettled | Finished | Returned | Noted
+Fact: TypeAlias = (
+    SpendReserved | TextGenerated | PartsPlanned | SendIntended | SendSettled | Finished | Returned | Noted
+)
 
 
 class Verdict(Enum):
@@ -167,10 +190,16 @@ class Verdict(Enum):
     """Another holds the message, or it is finished: nothing was written, and no side effect may follow."""
 
     RUN_STOPPED = auto()
-    """An intent was refused because its run is no longer running: nothing was written."""
+    """An intent, or a call, was refused because its run is no longer running: nothing was written of it."""
 
     LEAD_OPTED_OUT = auto()
     """An intent was refused because its lead does not want to be written to: nothing was written."""
 
     TAKEN_OVER = auto()
     """An intent was refused because a person writes into its conversation now: nothing was written."""
+
+    BUDGET_RESERVED = auto()
+    """A call was refused because it does not fit into a budget as long as others are under way."""
+
+    BUDGET_SPENT = auto()
+    """A call was refused because it does not fit into a budget, and nothing that is reserved may come back."""

@@ -1,6 +1,7 @@
 """A claimed message as the worker sees it: the claim, the lead's context, and what is already stored of it."""
 
 from collections.abc import Mapping
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
@@ -94,6 +95,8 @@ class ClaimedMessage:
         parts: The parts when an earlier attempt stored them, in order; empty otherwise.
         fallback_models: Models that stand in, in this order, while the campaign's own does not answer.
         barred: Why nothing may be sent to the lead, None where it may.
+        counted: What budgets count of it so far; None when neither its run nor the day has a budget.
+        usd_per_token: What a token of `model` costs, where there is a budget and the store knows.
     """
 
     claim: Claim
@@ -110,3 +113,5 @@ class ClaimedMessage:
     parts: tuple[Part, ...] = ()
     fallback_models: tuple[str, ...] = ()
     barred: Barred | None = None
+    counted: Usage | None = None
+    usd_per_token: Decimal | None = None

@@ -48,5 +48,5 @@ class OpenRouter:
         body = request_body(request, routed=self._routed)
         exchanged = await self._endpoint.post(body, timeout=timeout, repeatable=True)
         if isinstance(exchanged, Fault):
-            return Transient(exchanged.reason, timed_out=exchanged.timed_out)
+            return Transient(exchanged.reason, timed_out=exchanged.timed_out, perhaps_paid=exchanged.begun)
         return read_answer(exchanged, now=datetime.now(UTC), asked_model=request.model, key=self._key)

@@ -115,6 +115,9 @@ COMPLETE: Final = frozenset({"stop", "end_turn", "eos", "eos_token", "stop_seque
 """The finish reasons of a whole answer: `stop`, and what servers that do not translate say for it. Any other, or
 none, may stand for an answer that was broken off (`abort` in vLLM), and that is never sent to a lead."""
 
+GIVEN_UP_BEFORE: Final = frozenset({504, 524})
+"""What a proxy answers that has given the service up: it may finish all the same, and charge."""
+
 _ERROR_CODES: Final = frozenset(str(status) for status in range(400, 600))
 
 
@@ -170,7 +173,7 @@ def read_answer(answered: Answer, *, now: datetime, asked_model: str = "", key: 
     choices = answer.get("choices")
     choice = mapping(choices[0]) if isinstance(choices, list) and choices else {}
     if not choice:
-        return Transient(f"{status}: the answer is no completion", usage=usage)
+        return Transient(f"{status}: the answer is no completion", usage=usage, perhaps_paid=True)
     if error := choice.get("error"):
         return failure.completion(error)
     broken_off = _read_finish(choice, usage, key)
@@ -207,16 +210,15 @@ def _read_finish(choice: Mapping[str, Any], usage: Usage, key: str) -> Completio
         case Meaning.MESSAGE:
             return MessageAtFault("the service's content filter stopped the answer", usage)
         case Meaning.TRANSIENT:
-            return Transient("the service broke the answer off with an error", usage=usage)
+            return Transient("the service broke the answer off with an error", usage=usage, perhaps_paid=True)
     refusal = message.get("refusal")
     if empty and refusal and isinstance(refusal, str):
         return MessageAtFault(excerpt(f"the model refused: {refusal}", key), usage)
     if reason not in COMPLETE:
-        return Transient(
-            excerpt(f"the answer is not complete: finish_reason is {reason or 'missing'}", key), usage=usage
-        )
+        why = excerpt(f"the answer is not complete: finish_reason is {reason or 'missing'}", key)
+        return Transient(why, usage=usage, perhaps_paid=True)
     if empty:
-        return Transient("the answer has no text", usage=usage)
+        return Transient("the answer has no text", usage=usage, perhaps_paid=True)
     return None
 
 
@@ -264,7 +266,7 @@ class _Failure:
             case Meaning.TRUNCATED:
                 return Truncated(self.usage)
             case Meaning.TRANSIENT | Meaning.OVERLOAD:
-                return Transient(reason, usage=self.usage)
+                return Transient(reason, usage=self.usage, perhaps_paid=self.answered.status in GIVEN_UP_BEFORE)
             case _:
                 assert_never(meaning)
 

@@ -7,7 +7,9 @@ from uuid import UUID
 import attrs
 import orjson
 
+from trioqueue.domain.budgets import NO_LIMITS, Budget, InvalidLimits, Limits, check_raised
 from trioqueue.domain.campaigns import Campaign, InvalidCampaign, RunFigures, RunOverview, StartedRun
+from trioqueue.domain.completions import Usage
 from trioqueue.domain.errors import TrioqueueError
 from trioqueue.domain.gates import SharedGate
 from trioqueue.domain.leads import Lead
@@ -17,7 +19,7 @@ from trioqueue.postgres.connection import TrioConnection
 from trioqueue.postgres.errors import translated
 from trioqueue.postgres.pool import Pool
 from trioqueue.postgres.statements import statement
-from trioqueue.postgres.store import shared_gate
+from trioqueue.postgres.store import budget, shared_gate
 
 LISTED_RUNS: Final = 20
 """Most runs of an overview."""
@@ -65,6 +67,7 @@ class Campaigns:
         values = attrs.asdict(campaign)
         if campaign.fallback_models is not None:
             values["fallback_models"] = list(campaign.fallback_models)
+        values |= attrs.asdict(campaign.limits)
         async with translated(), self.pool.connection() as connection, connection.transaction():
             # The copy of a large file is one statement, which takes as long as it takes.
             await connection.execute("set local statement_timeout = 0")
@@ -101,23 +104,40 @@ class Campaigns:
             RunNotThere: There is no such run, or it is not running.
         """
         values = {"run_id": run_id, "step": LogStep.FINISHED, "level": LogLevel.WARNING, "reason": reason}
-        if not await self._fetch("pause_run", values):
+        if not await self._fetch("pause_run", values | {"until_tomorrow": False}):
             raise await self._refusal(run_id, "only a running run can be paused")
 
-    async def resume(self, run_id: UUID) -> None:
+    async def resume(self, run_id: UUID, limits: Limits = NO_LIMITS) -> None:
         """Resume a paused run; its pending messages are due as much later as it was paused.
+
+        Args:
+            run_id: The run.
+            limits: Its new budget, as far as it changes.
 
         Raises:
             RunNotThere: There is no such run, or it is not paused.
+            InvalidLimits: The budget is used up already, or cannot be counted yet.
         """
         async with translated(), self.pool.connection() as connection, connection.transaction():
             # A long pause of a large run moves many rows, and half of a resumption is of no use.
             await connection.execute("set local statement_timeout = 0")
+            if limits.any:
+                await self._set_limits(connection, run_id, limits)
             cursor = await connection.execute(self._sql("resume_run"), {"run_id": run_id})
             [[resumed]] = await cursor.fetchall()
             await connection.execute(self._sql("notify_due"), {"channel": wakeup_channel(self.schema)})
         if not resumed:
             raise await self._refusal(run_id, "only a paused run can be resumed")
+
+    async def _set_limits(self, connection: TrioConnection, run_id: UUID, limits: Limits) -> None:
+        cursor = await connection.execute(self._sql("set_limits"), {"run_id": run_id} | attrs.asdict(limits))
+        for tokens, cost_usd, uncounted in await cursor.fetchall():  # none when it is not paused
+            if uncounted:
+                raise InvalidLimits(
+                    f"run {run_id} has had no budget, and {uncounted} messages are in flight uncounted: try again when "
+                    "`trioqueue status` shows none in flight"
+                )
+            check_raised(run_id, limits, Usage(tokens, cost_usd))
 
     async def cancel(self, run_id: UUID) -> int:
         """Cancel a run: nothing more of it is sent, and its waiting messages are skipped.
@@ -149,13 +169,18 @@ class Campaigns:
     async def overview(self, run_id: UUID | None = None) -> tuple[RunOverview, ...]:
         """The newest runs, or the one that is named; empty when there is none."""
         rows = await self._fetch("list_runs", {"run_id": run_id, "limit": LISTED_RUNS})
-        return tuple(RunOverview(row[0], row[1], RunStatus(row[2]), *row[3:]) for row in rows)
+        return tuple(_overview(row) for row in rows)
 
     async def figures(self, run_id: UUID) -> RunFigures:
         """What a run has used."""
         [row] = await self._fetch("run_figures", {"run_id": run_id})
         errors = tuple((error, count) for error, count in row[4] or ())
         return RunFigures(row[0] or {}, row[1], int(row[2]), row[3], errors)
+
+    async def today(self, daily: Limits) -> Budget:
+        """The budget of the day, in UTC by the clock of the database."""
+        rows = await self._fetch("day_budget", {})
+        return budget(daily, rows[0]) if rows else Budget(daily)
 
     async def gates(self) -> tuple[SharedGate, ...]:
         """The models that are left alone, or were until lately and have not been called since."""
@@ -168,3 +193,8 @@ class Campaigns:
 
     def _sql(self, name: str) -> bytes:
         return statement(name, self.schema)
+
+
+def _overview(row: tuple[Any, ...]) -> RunOverview:
+    overview = RunOverview(row[0], row[1], RunStatus(row[2]), *row[3:13])
+    return attrs.evolve(overview, budget=budget(Limits(*row[13:15]), row[15:20]), resumes_at=row[20])

@@ -16,6 +16,7 @@ import trio
 from psycopg import AsyncCursor
 from psycopg.rows import TupleRow
 
+from trioqueue.domain.budgets import NO_LIMITS, Budget, Budgets, Limits
 from trioqueue.domain.completions import Usage
 from trioqueue.domain.facts import (
     Fact,
@@ -25,6 +26,7 @@ from trioqueue.domain.facts import (
     Returned,
     SendIntended,
     SendSettled,
+    SpendReserved,
     TextGenerated,
     Verdict,
 )
@@ -65,6 +67,7 @@ class _Told:
     sql: bytes
     rows: str
     places: Sequence[int] = ()
+    values: Row = attrs.field(factory=dict)
 
 
 class PostgresStore:
@@ -76,10 +79,20 @@ class PostgresStore:
         timeout: Seconds that one call may take, the wait for a connection included. The server's own time-outs do
             not see a connection that is half open.
         fallback_models: What stands in for the models of campaigns that name no others.
+        daily: The budget of each day, of all runs together.
     """
 
-    def __init__(self, pool: Pool, schema: str, *, timeout: float, fallback_models: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        schema: str,
+        *,
+        timeout: float,
+        fallback_models: Sequence[str] = (),
+        daily: Limits = NO_LIMITS,
+    ) -> None:
         self._pool = pool
+        self._daily = daily
         self._fallback_models = list(fallback_models)
         self._timeout = timeout
         self._turn = UUID(int=0)
@@ -100,6 +113,9 @@ class PostgresStore:
         self._list_gates = statement("list_gates", schema)
         self._adopt_queued = statement("adopt_queued", schema)
         self._pause_run = statement("pause_run", schema)
+        self._resume_due_runs = statement("resume_due_runs", schema)
+        self._run_budgets = statement("run_budgets", schema)
+        self._account_spending = statement("account_spending", schema)
         self._lock_runs = statement("lock_runs", schema)
         self._steps = tuple((kind, statement(name, schema)) for kind, name in _STEPS)
         self._ends = tuple((kind, statement(name, schema)) for kind, name in _ENDS)
@@ -126,6 +142,7 @@ class PostgresStore:
             "after_run": self._turn,
             "avoided": list(avoided),
             "fallback_models": self._fallback_models,
+            "daily": self._daily.any,
         }
 
     async def _claimed(
@@ -181,10 +198,29 @@ class PostgresStore:
             # Each of the two statements locks its runs in order, but not those of the other.
             runs = {fact.claim.run_id for fact in facts if isinstance(fact, Finished | Returned)}
             ends.insert(0, _Told(self._lock_runs, _json([{"run_id": run} for run in runs])))
-        told = _of_kinds(self._steps, facts) + ends
+        told = [*self._spending(facts), *_of_kinds(self._steps, facts), *ends]
         if logs := [_log_row(fact.claim, fact.log) for fact in facts if fact.log is not None]:
             told.append(_Told(self._write_logs, _json(logs)))
         return told
+
+    def _spending(self, facts: Sequence[Fact]) -> list[_Told]:
+        # Of several facts of one message the last is told: each says all there is to say.
+        last = {fact.claim.message_id: fact for fact in facts if isinstance(fact, SpendReserved)}
+        if not last:
+            return []
+        prices = [attrs.asdict(fact.price) for fact in facts if isinstance(fact, SpendReserved) and fact.price]
+        values: Row = {
+            "message_ids": list({fact.claim.message_id for fact in facts}),
+            "run_ids": list(
+                {fact.claim.run_id for fact in facts if isinstance(fact, SpendReserved | Finished | Returned)}
+            ),
+            "max_tokens_per_day": self._daily.max_tokens,
+            "max_cost_per_day": self._daily.max_cost_usd,
+            "prices": _json(prices) if prices else None,
+        }
+        rows = [_row(fact) | {"place": place} for place, fact in enumerate(last.values())]
+        places = [place for place, fact in enumerate(facts) if isinstance(fact, SpendReserved)]
+        return [_Told(self._account_spending, _json(rows), places, values)]
 
     async def beat(self, worker: Incarnation) -> None:
         """Write the heartbeat of a worker, which registers it the first time."""
@@ -251,12 +287,22 @@ class PostgresStore:
         async with self._session() as connection:
             return (await connection.execute(self._adopt_queued)).rowcount
 
-    async def pause_run(self, run_id: UUID, step: LogStep, reason: str) -> bool:
+    async def pause_run(self, run_id: UUID, step: LogStep, reason: str, *, until_tomorrow: bool = False) -> bool:
         """Pause a running run and log why; False when it was not running."""
         async with self._session() as connection:
             values = {"run_id": run_id, "step": step, "level": LogLevel.ERROR, "reason": reason}
+            values["until_tomorrow"] = until_tomorrow
             cursor = await connection.execute(self._pause_run, values)
             return cursor.rowcount > 0
+
+    async def resume_runs(self) -> int:
+        """Let runs go on that were paused until today, and return how many."""
+        return int((await self._fetch(self._resume_due_runs, {}))[0])
+
+    async def budgets(self, run_id: UUID) -> Budgets:
+        """Where the budgets of a run and of the day stand."""
+        row = await self._fetch(self._run_budgets, {"run_id": run_id})
+        return Budgets(budget(Limits(*row[:2]), row[2:7]), budget(self._daily, row[7:12]))
 
     @asynccontextmanager
     async def _session(self) -> AsyncIterator[TrioConnection]:
@@ -296,6 +342,13 @@ def shared_gate(row: tuple[Any, ...]) -> SharedGate:
     return SharedGate(model, seconds, Cause(cause), reason, trips, prober)
 
 
+def budget(limits: Limits, figures: Sequence[Any]) -> Budget:
+    """A budget, from what is counted of it, what is reserved, and how many calls without a price are under way."""
+    if figures[0] is None:  # nothing yet
+        return Budget(limits)
+    return Budget(limits, Usage(figures[0], figures[1]), Usage(figures[2], figures[3]), figures[4])
+
+
 def _message(owner: UUID, row: tuple[Any, ...]) -> ClaimedMessage:
     return ClaimedMessage(
         claim=Claim(message_id=row[0], run_id=row[1], lead_id=row[2], owner=owner, fence=row[3]),
@@ -311,6 +364,8 @@ def _message(owner: UUID, row: tuple[Any, ...]) -> ClaimedMessage:
         fallback_models=tuple(row[14]),
         context=row[15],
         barred=Barred(row[16]) if row[16] else None,
+        counted=Usage(row[18], row[19]) if row[17] else None,
+        usd_per_token=row[20],
     )
 
 
@@ -333,7 +388,7 @@ def _of_kinds(kinds: Iterable[tuple[type[Fact], bytes]], facts: Sequence[Fact]) 
 async def _execute_all(connection: TrioConnection, told: Iterable[_Told]) -> list[AsyncCursor[TupleRow]]:
     # What is sent between two syncs of a pipeline is one transaction, without round trips for BEGIN and COMMIT.
     # Everything that can raise but the database has been done before, so nothing leaves half of it.
-    return [await connection.execute(each.sql, {"rows": each.rows}) for each in told]
+    return [await connection.execute(each.sql, {"rows": each.rows} | each.values) for each in told]
 
 
 async def _verdicts(
@@ -357,16 +412,19 @@ def _fence(claim: Claim) -> int:
     return claim.fence
 
 
-_REFUSALS: Final = {
+_ANSWERS: Final[Mapping[object, Verdict]] = {
     "run_stopped": Verdict.RUN_STOPPED,
+    "stopped": Verdict.RUN_STOPPED,
     "opted_out": Verdict.LEAD_OPTED_OUT,
     "taken_over": Verdict.TAKEN_OVER,
+    "reserved": Verdict.BUDGET_RESERVED,
+    "spent": Verdict.BUDGET_SPENT,
 }
 
 
 def _verdict(row: tuple[Any, ...]) -> Verdict:
-    # Only the statement of intents has a second column: why it refuses one.
-    return _REFUSALS[row[1]] if row[1:] and row[1] else Verdict.DURABLE
+    # Two statements have a second column: why an intent is refused, and what budgets say to a call.
+    return _ANSWERS.get(row[1], Verdict.DURABLE) if len(row) > 1 else Verdict.DURABLE
 
 
 def _row(fact: Fact) -> Row:
@@ -399,6 +457,10 @@ def _row(fact: Fact) -> Row:
                 "retry_count": fact.retry_count,
                 "error": fact.error,
             } | _spent(fact.spent)
+        case SpendReserved(counted=counted, estimate=estimate):
+            row |= {"tokens": counted.tokens, "cost_usd": counted.cost_usd}
+            if estimate is not None:
+                row |= {"ask_tokens": estimate.tokens, "ask_cost_usd": estimate.cost_usd}
         case Noted():
             pass
         case _:

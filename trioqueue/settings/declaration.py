@@ -5,6 +5,7 @@ The reference of the settings and the test that holds it complete are made from 
 # ruff: noqa: RUF009 - what _option and _secret return is an attrs field
 
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
@@ -16,11 +17,13 @@ import typed_settings as ts
 from typed_settings.constants import METADATA_KEY, SECRET_REPR
 from typed_settings.types import SecretRepr
 
+from trioqueue.domain.budgets import MOST_TOKENS, Limits
 from trioqueue.domain.errors import TrioqueueError
 from trioqueue.domain.screening import ScreeningRule
 from trioqueue.settings.rules import (
     ADDRESS,
     DATABASE,
+    DOLLARS,
     KEY,
     MODEL,
     PATH,
@@ -148,6 +151,18 @@ class Settings:
         each(MODEL),
         "Models that stand in, in this order, while a campaign's own does not answer; a campaign may name others.",
     )
+    max_cost_per_day: Decimal | None = _option(
+        None,
+        DOLLARS,
+        "Most US dollars that all runs together may spend on models in a day (UTC); they pause until the next one. The "
+        "same for all workers.",
+    )
+    max_tokens_per_day: int | None = _option(
+        None,
+        whole(1, MOST_TOKENS),
+        "Most tokens that all runs together may use in a day (UTC); they pause until the next one. The same for all "
+        "workers.",
+    )
     gateway_url: str | None = _option(None, ADDRESS, "The URL of the messaging gateway that parts are posted to.")
     gateway_key: ts.Secret[str] | None = _secret(KEY, "The key of the messaging gateway.")
     gateway_idempotent: bool = _option(
@@ -203,6 +218,11 @@ class Settings:
     log_format: LogFormat = _option(
         LogFormat.AUTO, one_of(LogFormat), "How log lines are written; auto is console on a terminal, else json."
     )
+
+    @property
+    def daily_limits(self) -> Limits:
+        """The budget of each day."""
+        return Limits(self.max_tokens_per_day, self.max_cost_per_day)
 
     def __attrs_post_init__(self) -> None:
         if problem := clash(self.heartbeat_interval, self.lease, {}):

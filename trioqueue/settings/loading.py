@@ -12,6 +12,7 @@ import difflib
 import os
 import tomllib
 from collections.abc import Collection, Iterator, Mapping
+from decimal import Decimal
 from enum import StrEnum
 from itertools import chain
 from pathlib import Path
@@ -225,6 +226,7 @@ def _converter(directory: Path) -> TSConverter:
         StrEnum: lambda value, kind: kind(_only(str, value).lower()),
         int: lambda value, _: int(_only((int, str), value)),
         float: lambda value, _: float(_only((int, float, str), value)),
+        Decimal: lambda value, _: Decimal(str(_only((int, float, str), value))),
         str: lambda value, _: _only(str, value),
         Path: lambda value, _: directory / Path(_only((str, Path), value)).expanduser(),
     }

@@ -5,6 +5,7 @@ Each rule has its words, so that an error, the reference and the test itself can
 
 import re
 from collections.abc import Callable
+from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
@@ -13,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 import attrs
 from typed_settings.constants import SECRET_REPR
 
+from trioqueue.domain.budgets import BUDGET_WORDS, is_budget
 from trioqueue.domain.phones import is_region
 from trioqueue.domain.screening import ScreeningRule
 
@@ -104,6 +106,7 @@ REGION: Final = Rule(
 MODEL: Final = matching("names of models without spaces and commas", r"[^\s,]{1,200}")
 SCREENING_RULE: Final = Rule(f"any of {', '.join(ScreeningRule)}", lambda value: isinstance(value, ScreeningRule))
 PATH: Final = Rule("a path", lambda value: isinstance(value, Path) and "\0" not in str(value))
+DOLLARS: Final = Rule(BUDGET_WORDS, lambda value: isinstance(value, Decimal) and is_budget(value))
 YES_OR_NO: Final = Rule("true or false", lambda value: isinstance(value, bool))
 
 

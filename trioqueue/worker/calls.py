@@ -1,5 +1,6 @@
 """Calls of the model, with their in-call retries (SPEC R3 and 4.3) and the models that stand in for it."""
 
+import math
 import random
 from collections.abc import Sequence
 from typing import Final
@@ -9,10 +10,12 @@ import trio
 
 from trioqueue.domain.attempts import AttemptFailed, CallAgain, CallEnd, WaitLonger, next_step
 from trioqueue.domain.backoff import wait_after
+from trioqueue.domain.budgets import Refusal
 from trioqueue.domain.completions import NOTHING_SPENT, Completion, CompletionRequest, RateLimited, Transient, Usage
 from trioqueue.domain.gates import Cause
 from trioqueue.ports import Model
-from trioqueue.worker.gates import BRIEFLY, Gates, Passage
+from trioqueue.worker.gates import BRIEFLY, LEAST_TIME, Gates, Passage
+from trioqueue.worker.spending import Spending
 
 IN_TIME: Final = 0.05
 """Seconds before the deadline of its message at which a call gives up by itself, so that it is known to have failed."""
@@ -23,12 +26,23 @@ class Bill:
     """What the attempts of a call have taken so far: it is owed also when the call is cancelled.
 
     Attributes:
+        spending: The message's part in the budgets; None when no budget is about it.
+        can_wait: Whether the call waits for what other messages have reserved of the budgets.
         spent: What they have cost.
-        waited: Whether they had to wait for the model, which is nobody's fault.
+        waited: Whether they had to wait for the model or for a budget, which is nobody's fault.
     """
 
+    spending: Spending | None = None
+    can_wait: bool = True
     spent: Usage = NOTHING_SPENT
     waited: bool = False
+
+    def add(self, model: str, completion: Completion | None) -> None:
+        """Add an attempt; None when it was given up under way."""
+        if completion is not None:
+            self.spent += completion.usage
+        if self.spending is not None:
+            self.spending.count(model, completion)
 
 
 @attrs.frozen(eq=False)
@@ -71,13 +85,15 @@ class ModelCalls:
         enlarged = False
         while True:
             attempt += 1
+            refusal = await _reserve(request, bill, timeout)
+            if refusal is not None:
+                return refusal
             passage = await self.gates.enter(request.model, timeout=timeout, patient=patient)
             if isinstance(passage, WaitLonger):
                 return passage
             bill.waited |= passage.waited
             luck = self.chance.random()
-            completion = await self._complete(request, passage, attempt, luck, min(timeout, _left() - IN_TIME))
-            bill.spent += completion.usage
+            completion = await self._complete(request, passage, attempt, luck, min(timeout, _left() - IN_TIME), bill)
             step = next_step(completion, attempt, _left(), luck, enlarged=enlarged)
             if not isinstance(step, CallAgain):
                 return self._forgiven(step, completion, request.model, passage, bill)
@@ -90,7 +106,7 @@ class ModelCalls:
                 await trio.sleep(step.wait)
 
     async def _complete(
-        self, request: CompletionRequest, passage: Passage, attempt: int, luck: float, timeout: float
+        self, request: CompletionRequest, passage: Passage, attempt: int, luck: float, timeout: float, bill: Bill
     ) -> Completion:
         completion: Completion | None = None
         wait = 0.0
@@ -100,6 +116,7 @@ class ModelCalls:
                 wait = wait_after(attempt, completion.retry_after, luck)
         finally:
             self.gates.leave(passage, completion, wait)
+            bill.add(request.model, completion)
         return completion
 
     def _forgiven(self, end: CallEnd, completion: Completion, model: str, passage: Passage, bill: Bill) -> CallEnd:
@@ -116,6 +133,15 @@ class ModelCalls:
         if end.timed_out and bill.waited:
             return WaitLonger(BRIEFLY, "waiting for the model has left too little time to write")
         return end
+
+
+async def _reserve(request: CompletionRequest, bill: Bill, timeout: float) -> Refusal | None:
+    if bill.spending is None:
+        return None
+    latest = trio.current_effective_deadline() - timeout * LEAST_TIME
+    refusal = await bill.spending.reserve(request, until=latest if bill.can_wait else -math.inf)
+    bill.waited |= bill.spending.waited
+    return refusal
 
 
 def _left() -> float:

@@ -7,6 +7,7 @@ import attrs
 
 from trioqueue.domain.attempts import AttemptFailed, WaitLonger
 from trioqueue.domain.backoff import exhausted_error, requeue_delay
+from trioqueue.domain.budgets import BudgetReserved, BudgetSpent
 from trioqueue.domain.completions import MessageAtFault, Usage
 from trioqueue.domain.facts import Fact, Finished, Noted, Returned, WayBack
 from trioqueue.domain.gates import Cause
@@ -37,8 +38,10 @@ def sent(message: ClaimedMessage, spent: Usage, provider_message_id: str | None,
 def stopped(message: ClaimedMessage, spent: Usage, stop: Stop) -> Ending:
     """The end of a message that does not go on."""
     match stop:
-        case GivenUp() | RunAtFault():
+        case GivenUp() | RunAtFault() | BudgetSpent():
             return Ending(End.RELEASED, [_returned(message, WayBack.RELEASE, spent)])
+        case BudgetReserved(wait=wait):
+            return Ending(End.SNOOZED, [_returned(message, WayBack.SNOOZE, spent, delay=wait)])
         case WaitLonger(wait=wait, reason=reason, cause=cause):
             log = LogEntry(_WAITING[cause], LogLevel.WARNING, reason, {"wait_seconds": round(wait, 3)})
             return Ending(End.SNOOZED, [_returned(message, WayBack.SNOOZE, spent, delay=wait, log=log)])

@@ -15,6 +15,7 @@ import attrs
 import structlog
 import trio
 
+from trioqueue.domain.errors import TrioqueueError
 from trioqueue.domain.facts import Fact, Verdict
 from trioqueue.domain.messages import ClaimedMessage
 from trioqueue.ports import Store, StoreUnavailable
@@ -29,6 +30,10 @@ COMMITS_AT_ONCE: Final = 2
 more of them the batches become smaller and the server has more to do."""
 
 log = structlog.get_logger(__name__)
+
+
+class ClaimLost(TrioqueueError):
+    """Another worker holds the message now: no further side effect may follow."""
 
 
 @attrs.define(eq=False)
@@ -65,7 +70,8 @@ class Ledger:
 
         Returns:
             `DURABLE`; or `CLAIM_LOST` when one of them was not written because the message is no longer ours; or
-            `RUN_STOPPED`, `LEAD_OPTED_OUT` or `TAKEN_OVER` when an intent was refused.
+            `RUN_STOPPED`, `LEAD_OPTED_OUT` or `TAKEN_OVER` when an intent was refused; or what a budget says to a
+            call.
 
         Raises:
             TrioqueueError: The store refuses a fact for what it holds. The facts of other messages are not affected.
@@ -162,6 +168,8 @@ class Ledger:
 
 _GRAVITY: Final = (
     Verdict.DURABLE,
+    Verdict.BUDGET_RESERVED,
+    Verdict.BUDGET_SPENT,
     Verdict.RUN_STOPPED,
     Verdict.LEAD_OPTED_OUT,
     Verdict.TAKEN_OVER,

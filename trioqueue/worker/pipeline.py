@@ -4,6 +4,7 @@ A message's faults stay its own: whatever is raised here ends in the message's o
 that the others run in.
 """
 
+from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 from uuid import UUID
 
@@ -12,6 +13,7 @@ import structlog
 import trio
 
 from trioqueue.domain.attempts import AttemptFailed
+from trioqueue.domain.budgets import BudgetSpent, pause_for
 from trioqueue.domain.completions import MessageAtFault
 from trioqueue.domain.facts import Fact, PartsPlanned, SendSettled, Verdict
 from trioqueue.domain.logs import LogEntry, LogLevel, LogStep
@@ -21,11 +23,12 @@ from trioqueue.ports import Store, StoreUnavailable
 from trioqueue.worker import ends
 from trioqueue.worker.drain import Drain
 from trioqueue.worker.ends import Ending
-from trioqueue.worker.ledger import Ledger
+from trioqueue.worker.ledger import ClaimLost, Ledger
 from trioqueue.worker.reconnect import reconnect_waits
 from trioqueue.worker.sender import Sender
+from trioqueue.worker.spending import Prices, Spending
 from trioqueue.worker.tally import End, Tally
-from trioqueue.worker.work import ClaimLost, GivenUp, NotWanted, PartUnknown, RunAtFault, Stop, Work
+from trioqueue.worker.work import GivenUp, NotWanted, PartUnknown, RunAtFault, Stop, Work
 from trioqueue.worker.writer import Writer, split_without_model
 
 log = structlog.get_logger(__name__)
@@ -45,6 +48,7 @@ class Pipeline:
         drain: Ends the compute phase early.
         tally: Counts the ends.
         compute_timeout: Seconds for the compute phase.
+        prices: What budgets reckon with.
     """
 
     writer: Writer
@@ -54,6 +58,7 @@ class Pipeline:
     drain: Drain
     tally: Tally
     compute_timeout: float
+    prices: Prices = attrs.field(factory=dict)
 
     async def process(self, message: ClaimedMessage) -> ClaimedMessage | None:
         """Take one message to its end, whatever it is. Raises no Exception.
@@ -61,7 +66,7 @@ class Pipeline:
         Returns:
             The message that was claimed for its slot when its end was committed, None when none was.
         """
-        work = Work(message)
+        work = Work(message, self._spending(message))
         successor = None
         try:
             with self.writer.leads.during(message.claim.message_id, message.context):
@@ -76,6 +81,13 @@ class Pipeline:
         self.tally.parts_sent += work.parts_sent
         self.tally.tokens_used += work.spent.tokens - message.spent.tokens
         return successor
+
+    def _spending(self, message: ClaimedMessage) -> Spending | None:
+        if message.usd_per_token is not None:
+            self.prices[message.model] = message.usd_per_token
+        if message.counted is None:
+            return None
+        return Spending(message.claim, self.ledger, self.prices, message.counted)
 
     async def _process(self, work: Work) -> _Done:
         if work.message.barred is not None:  # before anything is paid for
@@ -108,25 +120,35 @@ class Pipeline:
         return None
 
     async def _stop(self, work: Work, stop: Stop, told: tuple[Fact, ...] = ()) -> _Done:
+        run_id = work.message.claim.run_id
         if isinstance(stop, RunAtFault):
-            await self._pause_run(work.message.claim.run_id, stop)
+            await self._pause_run(run_id, lambda: self._pause(run_id, stop.step, stop.reason))
+        elif isinstance(stop, BudgetSpent):
+            await self._pause_run(run_id, lambda: self._pause_for_budget(run_id, stop))
         return await self._end(work, ends.stopped(work.message, work.spent, stop), told)
 
-    async def _pause_run(self, run_id: UUID, stop: RunAtFault) -> None:
+    async def _pause_run(self, run_id: UUID, pause: Callable[[], Awaitable[None]]) -> None:
         for wait in reconnect_waits():
             try:
-                paused = await self.store.pause_run(run_id, stop.step, stop.reason)
+                await pause()
             except StoreUnavailable as error:
                 log.warning("a run cannot be paused yet", run_id=str(run_id), error=str(error), wait=wait)
                 await trio.sleep(wait)
             else:
-                if paused:
-                    log.error("run paused", run_id=str(run_id), reason=stop.reason)
-                    self.tally.paused[run_id] = stop.reason
                 return
 
+    async def _pause(self, run_id: UUID, step: LogStep, reason: str, *, until_tomorrow: bool = False) -> None:
+        if await self.store.pause_run(run_id, step, reason, until_tomorrow=until_tomorrow):
+            log.error("run paused", run_id=str(run_id), reason=reason)
+            self.tally.paused[run_id] = reason
+
+    async def _pause_for_budget(self, run_id: UUID, stop: BudgetSpent) -> None:
+        pause = pause_for(run_id, await self.store.budgets(run_id), stop.estimate)
+        if pause is not None:
+            await self._pause(run_id, LogStep.OUT_OF_CREDITS, pause.reason, until_tomorrow=pause.until_tomorrow)
+
     async def _end(self, work: Work, ending: Ending, told: tuple[Fact, ...]) -> _Done:
-        verdict, successor = await self.ledger.record_end(*told, *ending.facts)
+        verdict, successor = await self.ledger.record_end(*work.spending_facts(), *told, *ending.facts)
         work.under_way = None
         if verdict is Verdict.DURABLE:
             return ending.end, successor

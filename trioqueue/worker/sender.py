@@ -30,8 +30,8 @@ from trioqueue.domain.states import PartStatus
 from trioqueue.ports import Gateway
 from trioqueue.worker.drain import Drain
 from trioqueue.worker.heartbeat import Heartbeat
-from trioqueue.worker.ledger import Ledger
-from trioqueue.worker.work import ClaimLost, GivenUp, NotWanted, PartUnknown, RunAtFault, Stop, Work
+from trioqueue.worker.ledger import ClaimLost, Ledger
+from trioqueue.worker.work import GivenUp, NotWanted, PartUnknown, RunAtFault, Stop, Work
 
 _REFUSED: Final[Mapping[Verdict, Stop]] = {
     Verdict.RUN_STOPPED: GivenUp(),
@@ -82,7 +82,7 @@ class Sender:
         """
         claim = work.message.claim
         sent = {part.number for part in work.message.parts if part.status is PartStatus.SENT}
-        told: tuple[Fact, ...] = (planned,)
+        told: tuple[Fact, ...] = (*work.spending_facts(), planned)
         provider_message_id = None
         for number, body in enumerate(work.bodies, start=1):
             if number in sent:
@@ -99,6 +99,7 @@ class Sender:
                 work.under_way = None
                 return SendPhase(stop, (), provider_message_id)
             work.under_way = number
+            work.settle_spending()
             if trio.current_time() >= held_until:
                 return SendPhase(GivenUp(), (_held_back(work, number),), provider_message_id)
             part = OutgoingPart(conversation_id, body, idempotency_key(claim.message_id, number))

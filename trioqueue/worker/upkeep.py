@@ -1,7 +1,7 @@
 """What any worker does for all.
 
-It rescues the messages of dead workers, skips what is too old, adopts queued messages, and postpones those whose model
-is left alone for long.
+It rescues the messages of dead workers, skips what is too old, adopts queued messages, postpones those whose model
+is left alone for long, and lets runs go on that waited for the next day's budget.
 """
 
 from collections.abc import Collection
@@ -54,6 +54,8 @@ class Upkeep:
         if rescued.released or rescued.unconfirmed:
             log.warning("rescued messages that nobody worked on", **attrs.asdict(rescued))
         await self.store.adopt_queued()
+        if resumed := await self.store.resume_runs():
+            log.info("runs go on with another day's budget", count=resumed)
         if waits := self.gates.long_waits():
             await self.store.postpone(waits)
         skipped = await self.store.skip_old(self.skip_after)

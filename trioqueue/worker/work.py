@@ -5,16 +5,13 @@ from typing import TypeAlias
 import attrs
 
 from trioqueue.domain.attempts import AttemptFailed, WaitLonger
+from trioqueue.domain.budgets import BudgetReserved, BudgetSpent
 from trioqueue.domain.completions import MessageAtFault, Usage
-from trioqueue.domain.errors import TrioqueueError
-from trioqueue.domain.facts import Fact
+from trioqueue.domain.facts import Fact, SpendReserved
 from trioqueue.domain.logs import LogStep
 from trioqueue.domain.messages import ClaimedMessage
 from trioqueue.domain.splitting import Split
-
-
-class ClaimLost(TrioqueueError):
-    """Another worker holds the message now: no further side effect may follow."""
+from trioqueue.worker.spending import Spending
 
 
 @attrs.frozen
@@ -44,7 +41,17 @@ class NotWanted:
     reason: str
 
 
-Stop: TypeAlias = WaitLonger | AttemptFailed | MessageAtFault | GivenUp | RunAtFault | PartUnknown | NotWanted
+Stop: TypeAlias = (
+    WaitLonger
+    | AttemptFailed
+    | MessageAtFault
+    | BudgetReserved
+    | BudgetSpent
+    | GivenUp
+    | RunAtFault
+    | PartUnknown
+    | NotWanted
+)
 """Why a message does not go on; None in its place means that it does."""
 
 
@@ -63,6 +70,7 @@ class Work:
 
     Attributes:
         message: The message, as claimed.
+        spending: Its part in the budgets; None when no budget is about it.
         text: Its text, once there is one.
         bodies: The texts of its parts, once it is split.
         spent: All that was spent on it so far.
@@ -74,6 +82,7 @@ class Work:
     """
 
     message: ClaimedMessage
+    spending: Spending | None = None
     text: str | None = attrs.field(init=False)
     bodies: tuple[str, ...] = attrs.field(init=False)
     spent: Usage = attrs.field(init=False)
@@ -88,3 +97,12 @@ class Work:
         self.bodies = tuple(part.body for part in self.message.parts)
         self.spent = self.message.spent
         self.send_time_ms = self.message.send_time_ms
+
+    def spending_facts(self) -> tuple[SpendReserved, ...]:
+        """What is to be told of its spending, together with what came of it."""
+        return () if self.spending is None else self.spending.facts()
+
+    def settle_spending(self) -> None:
+        """Take note that what was told of its spending is durable."""
+        if self.spending is not None:
+            self.spending.settle()

@@ -8,8 +8,10 @@ import structlog
 import trio
 
 from trioqueue.domain.attempts import AttemptFailed, CallEnd, WaitLonger
+from trioqueue.domain.budgets import BudgetReserved, BudgetSpent, RunStopped
 from trioqueue.domain.completions import (
     NOTHING_SPENT,
+    AnswerFormat,
     BadCredentials,
     CompletionRequest,
     ConfigurationAtFault,
@@ -26,8 +28,8 @@ from trioqueue.domain.prompts import generation_request, split_request
 from trioqueue.domain.screening import KnownLeads, ScreeningRule, screen
 from trioqueue.domain.splitting import needs_splitting, split_by_answer
 from trioqueue.worker.calls import Bill, ModelCalls
-from trioqueue.worker.ledger import Ledger
-from trioqueue.worker.work import ClaimLost, RunAtFault, SplitDone, Stop, Work
+from trioqueue.worker.ledger import ClaimLost, Ledger
+from trioqueue.worker.work import GivenUp, RunAtFault, SplitDone, Stop, Work
 
 log = structlog.get_logger(__name__)
 
@@ -89,8 +91,9 @@ class Writer:
         # A deadline may end the wait for the commit, but not take the text back: it is told, and whatever is told of
         # this message later is committed after it.
         work.text = text
-        if await self.ledger.record(fact) is not Verdict.DURABLE:
+        if await self.ledger.record(*work.spending_facts(), fact) is not Verdict.DURABLE:
             raise ClaimLost(f"message {message.claim.message_id} belongs to another worker now")
+        work.settle_spending()
         return None
 
     def _screened(self, message: ClaimedMessage, text: str) -> MessageAtFault | None:
@@ -133,7 +136,8 @@ class Writer:
         return end.text if isinstance(end, Usable) else None, spent
 
     async def _call(self, work: Work, request: CompletionRequest, timeout: float) -> tuple[CallEnd, Usage]:
-        bill = Bill()
+        # A split is worth a call, but no wait: without one the text is cut all the same.
+        bill = Bill(work.spending, can_wait=request.answer_format is AnswerFormat.TEXT)
         try:
             stand_ins = work.message.fallback_models
             return await self.calls.call(request, bill, timeout=timeout, stand_ins=stand_ins), bill.spent
@@ -157,8 +161,10 @@ def _split(work: Work, text: str, answer: str | None, began: float, spent: Usage
 
 def _stop(end: CallEnd) -> Stop:
     match end:
-        case WaitLonger() | AttemptFailed() | MessageAtFault():
+        case WaitLonger() | AttemptFailed() | MessageAtFault() | BudgetReserved() | BudgetSpent():
             return end
+        case RunStopped():
+            return GivenUp()
         case ConfigurationAtFault(reason=reason):
             return RunAtFault(LogStep.MODEL_UNAVAILABLE, f"the model service answered {reason}")
         case BadCredentials(reason=reason):

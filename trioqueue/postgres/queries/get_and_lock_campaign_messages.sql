@@ -40,14 +40,20 @@ with running as (
       updated_at = now()
   where m.id = any (array(select d.id from due d))
   returning m.id, m.run_id, m.lead_id, m.claim_fence, m.phone_normalized, m.conversation_id, m.retry_count,
-    m.generated_message, m.ai_model, m.ai_tokens_used, m.cost_usd, m.send_time_ms
+    m.generated_message, m.ai_model, m.ai_tokens_used, m.cost_usd, m.send_time_ms,
+    m.counted_tokens, m.counted_cost_usd
 )
 select c.id, c.run_id, c.lead_id, c.claim_fence, c.conversation_id, c.retry_count, c.generated_message,
   coalesce(c.ai_tokens_used, 0), coalesce(c.cost_usd, 0), coalesce(c.send_time_ms, 0),
   g.ai_model, g.ai_instructions, g.split_messages, g.max_split_parts,
   coalesce(g.fallback_models, %(fallback_models)s::text[]),
   l.context,
-  case when p.status = 'opted_out' then 'opted_out' when v.taken_over_at is not null then 'taken_over' end
+  case when p.status = 'opted_out' then 'opted_out' when v.taken_over_at is not null then 'taken_over' end,
+  %(daily)s or r.max_tokens is not null or r.max_cost_usd is not null,
+  coalesce(c.counted_tokens, c.ai_tokens_used, 0), coalesce(c.counted_cost_usd, c.cost_usd, 0),
+  case when %(daily)s or r.max_cost_usd is not null then (
+    select y.usd_per_token from {schema}.model_prices y where y.model = g.ai_model order by y.day desc limit 1
+  ) end
 from claimed c
 join {schema}.campaign_runs r on r.id = c.run_id
 join {schema}.campaign_configs g on g.id = r.config_id

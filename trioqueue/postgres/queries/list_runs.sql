@@ -3,7 +3,9 @@ select r.id, g.name, r.status, r.error_message, r.leads_total, r.leads_processed
   r.leads_skipped,
   (select count(*) from {schema}.campaign_messages m where m.run_id = r.id and m.status in ('generating', 'sending')),
   (select min(m.scheduled_at) from {schema}.campaign_messages m where m.run_id = r.id and m.status = 'pending'),
-  r.started_at, r.completed_at
+  r.started_at, r.completed_at,
+  r.max_tokens, r.max_cost_usd, r.counted_tokens, r.counted_cost_usd, r.reserved_tokens, r.reserved_cost_usd,
+  r.unpriced_calls, r.resumes_at
 from {schema}.campaign_runs r
 join {schema}.campaign_configs g on g.id = r.config_id
 where r.id = %(run_id)s or %(run_id)s::uuid is null

@@ -5,8 +5,8 @@ with config as (
   values (%(workspace_id)s, %(name)s, %(model)s, %(instructions)s, %(split)s, %(max_parts)s, %(fallback_models)s)
   returning id
 ), run as (
-  insert into {schema}.campaign_runs (config_id, leads_total)
-  select c.id, (select count(*) from staged_leads) from config c
+  insert into {schema}.campaign_runs (config_id, leads_total, max_tokens, max_cost_usd)
+  select c.id, (select count(*) from staged_leads), %(max_tokens)s, %(max_cost_usd)s from config c
   returning id, config_id, leads_total
 ), logged as (
   insert into {schema}.campaign_logs (run_id, step_name, level, message, details)
