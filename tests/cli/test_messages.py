@@ -69,6 +69,17 @@ async def test_the_last_part_is_confirmed(command: Command, pool: Pool) -> None:
     assert (await command("messages", "confirm", message_id)).out == f"message {message_id} is sent\n"
 
 
+async def test_a_message_of_a_paused_run(command: Command, pool: Pool) -> None:
+    """What is due now but waits for its run says so."""
+    run_id, [first, second] = await unconfirmed_run(pool, 2)
+    await command("messages", "resend", first)
+    await command("runs", "pause", run_id)
+    outcome = await command("messages", "confirm", second)
+
+    paused = f"its run is paused: `trioqueue runs resume {run_id}`"
+    assert outcome.out == f"message {second} is pending, due now; the rest of it will be sent; {paused}\n"
+
+
 @pytest.mark.parametrize("action", ["show", "retry", "confirm", "resend"])
 async def test_a_message_that_is_not_there(command: Command, action: str) -> None:
     """An unknown id is a usage error that names it."""

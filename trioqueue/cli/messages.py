@@ -7,15 +7,14 @@ from uuid import UUID
 
 import attrs
 from cyclopts import Parameter, validators
-from rich.console import Group
 from rich.table import Table
 
-from trioqueue.bootstrap import open_database
+from trioqueue.bootstrap import Database, open_database
 from trioqueue.cli.numbers import WHOLE
 from trioqueue.cli.output import plain, say, say_json, show
 from trioqueue.cli.prepare import prepare
 from trioqueue.domain.message_records import LogRecord, MessageOverview, MessageRecord, PartRecord
-from trioqueue.domain.states import MessageStatus
+from trioqueue.domain.states import MessageStatus, RunStatus
 
 MessageId = Annotated[UUID, Parameter(help="The message, as `trioqueue messages list` names it.")]
 AsJson = Annotated[bool, Parameter(negative="", help="Print one JSON object.")]
@@ -50,7 +49,12 @@ async def show_message(message_id: MessageId, /, *, json: AsJson = False) -> Non
     if json:
         say_json(_as_json(message))
     else:
-        show(Group(_facts_table(message), "", _parts_table(message.parts), "", _logs_table(message.logs)))
+        tables = [_facts_table(message)]
+        tables += [_parts_table(message.parts)] if message.parts else []
+        tables += [_logs_table(message.logs)] if message.logs else []
+        for table in tables:
+            show(table)
+            say("")
 
 
 async def retry(message_id: MessageId, /) -> None:
@@ -58,7 +62,8 @@ async def retry(message_id: MessageId, /) -> None:
     async with open_database(prepare()) as database:
         await database.check()
         await database.messages.retry(message_id)
-    say(f"message {message_id} is pending again, due now")
+        waits = await _paused(database, message_id)
+    say(f"message {message_id} is pending again, due now{waits}")
 
 
 async def confirm(message_id: MessageId, /) -> None:
@@ -66,7 +71,8 @@ async def confirm(message_id: MessageId, /) -> None:
     async with open_database(prepare()) as database:
         await database.check()
         status = await database.messages.confirm(message_id)
-    say(settled(message_id, status, arrived=True))
+        waits = await _paused(database, message_id)
+    say(_settled(message_id, status, "the rest of it", waits))
 
 
 async def resend(message_id: MessageId, /) -> None:
@@ -74,15 +80,22 @@ async def resend(message_id: MessageId, /) -> None:
     async with open_database(prepare()) as database:
         await database.check()
         status = await database.messages.resend(message_id)
-    say(settled(message_id, status, arrived=False))
+        waits = await _paused(database, message_id)
+    say(_settled(message_id, status, "the part", waits))
 
 
-def settled(message_id: UUID, status: MessageStatus, *, arrived: bool) -> str:
-    """What became of a message that was settled."""
+async def _paused(database: Database, message_id: UUID) -> str:
+    message = await database.messages.show(message_id)
+    if message.run_status is not RunStatus.PAUSED:
+        return ""
+    return f"; its run is paused: `trioqueue runs resume {message.overview.run_id}`"
+
+
+def _settled(message_id: UUID, status: MessageStatus, left: str, waits: str) -> str:
     if status is MessageStatus.SENT:
         return f"message {message_id} is sent"
     if status is MessageStatus.PENDING:
-        return f"message {message_id} is pending, due now; {'the rest of it' if arrived else 'the part'} will be sent"
+        return f"message {message_id} is pending, due now; {left} will be sent{waits}"
     return f"message {message_id} is {status}: its run is over, so nothing more of it is sent"
 
 
