@@ -52,9 +52,10 @@ async def show_message(message_id: MessageId, /, *, json: AsJson = False) -> Non
         tables = [_facts_table(message)]
         tables += [_parts_table(message.parts)] if message.parts else []
         tables += [_logs_table(message.logs)] if message.logs else []
-        for table in tables:
+        for number, table in enumerate(tables):
+            if number:
+                say("")
             show(table)
-            say("")
 
 
 async def retry(message_id: MessageId, /) -> None:
