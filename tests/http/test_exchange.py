@@ -129,11 +129,15 @@ async def test_deadline_holds_against_a_server_that_does_not_read():
     """
 
     async def script(peer: Peer) -> None:
+        await peer.request()
+        await peer.send(http_answer())
         await trio.sleep_forever()
 
     async with HttpTransport() as transport, scripted_server(script) as server:
+        there = endpoint(server.url, transport)
+        await there.post(b"{}", timeout=5)
         with trio.fail_after(5):
-            fault = await endpoint(server.url, transport).post(b"x" * 32_000_000, timeout=SOON)
+            fault = await there.post(b"x" * 32_000_000, timeout=SOON)
 
         assert fault == Fault(f"no whole answer within {SOON:g} s", begun=True, timed_out=True)
 

@@ -46,7 +46,7 @@ class InternalGateway:
     async def send(self, part: OutgoingPart, *, timeout: float) -> SendOutcome:
         """Send one part, once; see `trioqueue.ports.Gateway`."""
         try:
-            body = orjson.dumps({"conversationId": str(part.conversation_id), "text": part.text})
+            body = orjson.dumps({"conversationId": part.conversation_id, "text": part.text})
         except orjson.JSONEncodeError:
             return Rejected("the text holds half a character (a lone surrogate), which no gateway takes")
         headers = {"Idempotency-Key": part.idempotency_key}
@@ -68,10 +68,10 @@ def read_outcome(answer: Answer, *, now: datetime, key: str = "") -> SendOutcome
         key: The key of the request; it is left out of reasons.
     """
     told = mapping(read_json(answer.body))
+    if 200 <= answer.status < 300:
+        return Sent(_provider_message_id(told))
     reason = excerpt(f"{answer.status}: {_message(told)}", key)
     match answer.status:
-        case status if 200 <= status < 300:
-            return Sent(_provider_message_id(told))
         case 401 | 403:
             return SenderAtFault(reason)
         case 425:

@@ -5,6 +5,7 @@ rewrite a terminal, error messages that repeat the key they were asked with.
 """
 
 import json
+from codecs import BOM_UTF8
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -57,7 +58,7 @@ def read_json(body: bytes) -> Any:
     model breaks off inside an emoji; orjson refuses the whole answer, which is paid for.
     """
     try:
-        return json.loads(body.decode("utf-8-sig"))
+        return json.loads(body.removeprefix(BOM_UTF8).decode())
     except (ValueError, RecursionError):
         return None
 
@@ -82,6 +83,7 @@ def excerpt(text: str, secret: str) -> str:
     if secret:
         text = text.replace(secret, "***")
     # Four times the length is read, so that runs of white space do not use it up, and a megabyte costs nothing.
-    printable = "".join(char if char.isprintable() else " " for char in text[: 4 * EXCERPT_LENGTH])
+    start = text[: 4 * EXCERPT_LENGTH]
+    printable = start if start.isprintable() else "".join([char if char.isprintable() else " " for char in start])
     line = " ".join(printable.split())
     return line if len(line) <= EXCERPT_LENGTH else f"{line[: EXCERPT_LENGTH - 1]}…"

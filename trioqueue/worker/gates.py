@@ -80,8 +80,7 @@ class Gates:
         """
         await trio.lowlevel.checkpoint_if_cancelled()
         latest = trio.current_effective_deadline() - timeout * LEAST_TIME
-        await self.sharing.look(latest)
-        if self.sharing.stale:
+        if self.sharing.stale and not await self.sharing.look(latest):
             return WaitLonger(BRIEFLY, "the store does not say whether the model may be called")
         door = self._doors[model]
         waited = bool(door.waiting) and door.gate.is_open

@@ -61,12 +61,13 @@ class GateSharing:
         """Whether the last look is too old to call a model by it."""
         return trio.current_time() > self._looked_at + STALE
 
-    async def look(self, until: float) -> None:
-        """Look again when the last look is stale; wait for it until a time."""
+    async def look(self, until: float) -> bool:
+        """Look again, because the last look is stale; wait for it until a time. Returns whether there has been one."""
         with trio.move_on_at(until):
             while self.stale:
                 self.share_soon()
                 await self._looked.wait()
+        return not self.stale
 
     async def run(self) -> None:
         """Tell and ask until cancelled."""
