@@ -16,8 +16,7 @@ import pytest
 T = TypeVar("T")
 
 PARTS: Final = 2
-MOST_CLAIMS: Final = 3
-"""Bounds the fence, so that there are finitely many states; a third claim meets two zombies."""
+MOST_CLAIMS: Final = 3  # bounds the fence, and so the states; a third claim meets two zombies
 
 PENDING, CLAIMED, SENT, UNCONFIRMED = "pending", "claimed", "sent", "unconfirmed"
 PLANNED, SENDING, UNKNOWN = "planned", "sending", "unknown"
@@ -117,9 +116,8 @@ def rescued(state: State, rules: Rules) -> State:
 
 def is_wrong(state: State) -> bool:
     """Whether a lead got a part twice, or a part was counted that never left, or a sent message lacks one."""
-    twice = max(state.delivered) > 1
     invented = any(part == SENT and not count for part, count in zip(state.parts, state.delivered, strict=True))
-    return twice or invented or (state.status == SENT and set(state.parts) != {SENT})
+    return max(state.delivered) > 1 or invented or (state.status == SENT and set(state.parts) != {SENT})
 
 
 def explored(rules: Rules) -> tuple[set[State], State | None]:
