@@ -3,6 +3,7 @@
 import random
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -13,13 +14,14 @@ import trio
 from tests.support.clock import passes, virtual_time
 from tests.support.fake_store import StoredGate
 from tests.support.fakes import FakeModel, FakeStore, generated
-from tests.worker.rig import make_gates
+from tests.worker.rig import Rig, make_gates, worker
 from trioqueue.domain.attempts import AttemptFailed, CallEnd, WaitLonger
 from trioqueue.domain.completions import Completion, CompletionRequest, RateLimited, Transient, Usable
 from trioqueue.domain.gates import FAULTS_TO_SHUT, Cause
 from trioqueue.domain.prompts import generation_request
 from trioqueue.worker.calls import Bill, ModelCalls
 from trioqueue.worker.gates import BRIEFLY, Gates, Passage
+from trioqueue.worker.tally import End
 
 MODEL = "asked/model"
 ANOTHER = "another/model"
@@ -339,3 +341,21 @@ async def test_accounts_are_apart() -> None:
             services.cancel_scope.cancel()
 
     assert isinstance(entered, Passage)
+
+
+@virtual_time
+async def test_a_one_shot_run_loses_no_slot_to_a_crowd() -> None:
+    """When fewer calls are allowed than there are slots and then more again, all slots are used again."""
+    rig = Rig(model=TroubledModel(trouble={MODEL: RateLimited("429", 1.0)}))
+    rig.store.add(500, split=False)
+    one_shot = worker(rig, concurrency=10)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(partial(one_shot.run_once, deadline=None, until_empty=True))
+        for _ in range(3):
+            await passes(7.0)
+            rig.model.until = trio.current_time() + 2.0
+        await passes(40.0)
+        rig.model.in_flight.most = 0
+
+    assert rig.model.in_flight.most == 10
+    assert one_shot.tally.ends == {End.SENT: 500}

@@ -95,9 +95,19 @@ class Intake:
         await self.run_until_empty(nursery)
 
     async def run_until_empty(self, nursery: trio.Nursery) -> None:
-        """Claim until nothing is due, or nothing may be claimed any more."""
-        while not self.quota.used_up and await self.fill(nursery, self.batch_size):
-            pass
+        """Claim until nothing is due, or nothing may be claimed any more.
+
+        While models are avoided for the messages that wait for them already, more may be due than was claimed: then it
+        is asked again when one of those has ended.
+        """
+        while not self.quota.used_up:
+            self.wakeup.clear()
+            if await self.fill(nursery, self.batch_size):
+                continue
+            if self.drain.begun or not (self.held and self.quota.avoided):
+                return
+            with self.drain.bounded(self.poll_interval):
+                await self.wakeup.wait()
 
     async def fill(self, nursery: trio.Nursery, most: int) -> int:
         """Wait for a slot, claim for all that are free, and start what was claimed.
@@ -150,6 +160,8 @@ class Intake:
                 message = await self._process(message)
         finally:
             self.limiter.release_on_behalf_of(slot)
+            if self.quota.avoided:
+                self.wakeup.wake()
 
     async def _process(self, message: ClaimedMessage) -> ClaimedMessage | None:
         self.held.add(message.claim.message_id)
