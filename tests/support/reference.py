@@ -1,4 +1,4 @@
-"""The parts of docs/ that are made from the code: settings, commands, states.
+"""The parts of docs/ that are made from the code: settings, commands, states, faults.
 
 scripts/write-reference writes them between their marks; a test holds them equal.
 """
@@ -13,6 +13,7 @@ from typing import Any, Final
 import attrs
 from rich.console import Console
 
+from tests.support import faults
 from trioqueue.cli.app import app
 from trioqueue.domain.states import MESSAGE_TRANSITIONS, PART_TRANSITIONS, RUN_TRANSITIONS
 from trioqueue.settings import SETTINGS, Setting
@@ -83,6 +84,10 @@ class Section(StrEnum):
     RUNS = "states of a run"
     MESSAGES = "states of a message"
     PARTS = "states of a part"
+    MODEL_ANSWERS = "answers of the model"
+    MODEL_FAULTS = "faults of the model"
+    GATEWAY_ANSWERS = "answers of the gateway"
+    GATEWAY_FAULTS = "faults of the gateway"
 
 
 SECTIONS: Final = {
@@ -91,6 +96,10 @@ SECTIONS: Final = {
     Section.RUNS: ("states.md", lambda: diagram(RUN_TRANSITIONS)),
     Section.MESSAGES: ("states.md", lambda: diagram(MESSAGE_TRANSITIONS)),
     Section.PARTS: ("states.md", lambda: diagram(PART_TRANSITIONS)),
+    Section.MODEL_ANSWERS: ("faults.md", faults.model_answers),
+    Section.MODEL_FAULTS: ("faults.md", faults.model_faults),
+    Section.GATEWAY_ANSWERS: ("faults.md", faults.gateway_answers),
+    Section.GATEWAY_FAULTS: ("faults.md", faults.gateway_faults),
 }
 
 

@@ -346,16 +346,17 @@ async def test_accounts_are_apart() -> None:
 @virtual_time
 async def test_a_one_shot_run_loses_no_slot_to_a_crowd() -> None:
     """When fewer calls are allowed than there are slots and then more again, all slots are used again."""
-    rig = Rig(model=TroubledModel(trouble={MODEL: RateLimited("429", 1.0)}))
+    model = TroubledModel(trouble={MODEL: RateLimited("429", 1.0)})
+    rig = Rig(model=model)
     rig.store.add(500, split=False)
     one_shot = worker(rig, concurrency=10)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(partial(one_shot.run_once, deadline=None, until_empty=True))
         for _ in range(3):
             await passes(7.0)
-            rig.model.until = trio.current_time() + 2.0
+            model.until = trio.current_time() + 2.0
         await passes(40.0)
-        rig.model.in_flight.most = 0
+        model.in_flight.most = 0
 
-    assert rig.model.in_flight.most == 10
+    assert model.in_flight.most == 10
     assert one_shot.tally.ends == {End.SENT: 500}

@@ -104,9 +104,9 @@ class Sender:
                 return SendPhase(GivenUp(), (_held_back(work, number),), provider_message_id)
             part = OutgoingPart(conversation_id, body, idempotency_key(claim.message_id, number))
             outcome = await self._send_part(work, part)
-            told = (_settled(work, number, outcome, idempotent=self.gateway.idempotent),)
+            told = (settled(work, number, outcome, idempotent=self.gateway.idempotent),)
             if not isinstance(outcome, Sent):
-                return SendPhase(_stop(outcome, idempotent=self.gateway.idempotent), told, provider_message_id)
+                return SendPhase(stop_after(outcome, idempotent=self.gateway.idempotent), told, provider_message_id)
             work.parts_sent += 1
             provider_message_id = outcome.provider_message_id or provider_message_id
         return SendPhase(None, told, provider_message_id)
@@ -126,7 +126,8 @@ def _held_back(work: Work, number: int) -> SendSettled:
     return SendSettled(work.message.claim, number, PartStatus.PLANNED, work.send_time_ms, error=error)
 
 
-def _settled(work: Work, number: int, outcome: SendOutcome, *, idempotent: bool) -> SendSettled:
+def settled(work: Work, number: int, outcome: SendOutcome, *, idempotent: bool) -> SendSettled:
+    """What the ledger is told of a part after an answer of the gateway."""
     claim, time_ms = work.message.claim, work.send_time_ms
     match outcome:
         case Sent(provider_message_id=provider_message_id):
@@ -144,7 +145,8 @@ def _settled(work: Work, number: int, outcome: SendOutcome, *, idempotent: bool)
             assert_never(outcome)
 
 
-def _stop(outcome: NotSent | Rejected | SenderAtFault | Unknown, *, idempotent: bool) -> Stop:
+def stop_after(outcome: NotSent | Rejected | SenderAtFault | Unknown, *, idempotent: bool) -> Stop:
+    """Why a message does not go on after a part that was not accepted."""
     match outcome:
         case NotSent(reason=reason, retry_after=retry_after):
             if retry_after is None:

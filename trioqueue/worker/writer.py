@@ -76,7 +76,7 @@ class Writer:
         request = generation_request(message.model, message.instructions, message.context)
         end, spent = await self._call(work, request, self.settings.generate_timeout)
         if not isinstance(end, Usable):
-            return _stop(end)
+            return stop_after(end)
         try:
             text = checked_message(end.text, message.max_parts if message.split else None)
         except UnfitMessage as error:
@@ -159,7 +159,8 @@ def _split(work: Work, text: str, answer: str | None, began: float, spent: Usage
     work.split = SplitDone(split, _ms_since(began), spent.tokens)
 
 
-def _stop(end: CallEnd) -> Stop:
+def stop_after(end: CallEnd) -> Stop:
+    """Why a message does not go on after a call that ended so."""
     match end:
         case WaitLonger() | AttemptFailed() | MessageAtFault() | BudgetReserved() | BudgetSpent():
             return end
