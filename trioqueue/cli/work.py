@@ -8,6 +8,7 @@ from cyclopts import Parameter
 
 from trioqueue.bootstrap import open_worker
 from trioqueue.cli.app import EXIT_DEADLINE, EXIT_DONE, EXIT_FAILED
+from trioqueue.cli.notify import ServiceManager
 from trioqueue.cli.numbers import WHOLE
 from trioqueue.cli.output import say, say_json, warn
 from trioqueue.cli.prepare import prepare
@@ -58,6 +59,7 @@ async def worker(*, concurrency: Concurrency = None) -> None:
     """Send messages as they become due, until SIGTERM or SIGINT. For supervisors: logs to standard error."""
     async with open_worker(prepare(concurrency=concurrency)) as daemon, trio.open_nursery() as nursery:
         await nursery.start(drain_on_signal, daemon.drain)
+        nursery.start_soon(ServiceManager().follow, daemon.drain)
         await daemon.run()
         nursery.cancel_scope.cancel()
 

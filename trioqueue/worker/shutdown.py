@@ -1,6 +1,8 @@
-"""Signals: the first asks for a drain, the second stops at once."""
+"""Signals: the first asks for a drain, the second stops at once; SIGHUP, a closed terminal's, is ignored."""
 
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 import structlog
@@ -25,12 +27,12 @@ class StoppedAtOnce(BaseException):
 
 
 async def drain_on_signal(drain: Drain, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-    """Begin the drain at the first SIGTERM or SIGINT.
+    """Begin the drain at the first SIGTERM or SIGINT, and ignore SIGHUP meanwhile.
 
     Raises:
         StoppedAtOnce: A second one came. What was being sent is left to the rescue.
     """
-    with trio.open_signal_receiver(*STOP_SIGNALS) as signals:
+    with _ignored(signal.SIGHUP), trio.open_signal_receiver(*STOP_SIGNALS) as signals:
         task_status.started()
         async for number in signals:
             name = signal.Signals(number).name
@@ -39,3 +41,12 @@ async def drain_on_signal(drain: Drain, *, task_status: trio.TaskStatus[None] = 
                 raise StoppedAtOnce(number)
             log.info("draining: no new messages, what is being sent comes to an end", signal=name)
             drain.begin()
+
+
+@contextmanager
+def _ignored(number: signal.Signals) -> Iterator[None]:
+    before = signal.signal(number, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
