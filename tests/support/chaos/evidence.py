@@ -1,6 +1,6 @@
 """What a round leaves behind: rows, their history, the deliveries on disk, and the calls that the model took."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -162,22 +162,27 @@ from chaos.changes order by id
 ACTORS = "select incarnation, actor from chaos.incarnations"
 
 
-def run_row(row: Sequence[Any]) -> RunRow:
-    """A row of `RUNS`."""
-    return RunRow(row[0], RunStatus(row[1]), *row[2:])
+async def gathered(ask: Callable[[str], Awaitable[Sequence[Sequence[Any]]]], **known: Any) -> Evidence:
+    """The evidence of a database, and what is known besides.
+
+    Args:
+        ask: Gives the rows of a query.
+        known: The attributes that are not read from the database.
+    """
+    return Evidence(
+        runs=[RunRow(row[0], RunStatus(row[1]), *row[2:]) for row in await ask(RUNS)],
+        messages=[_message(row) for row in await ask(MESSAGES)],
+        parts=[PartRow(row[0], row[1], row[2], PartStatus(row[3]), row[4]) for row in await ask(PARTS)],
+        changes=[_change(row) for row in await ask(CHANGES)],
+        actors={row[0]: row[1] for row in await ask(ACTORS)},
+        **known,
+    )
 
 
-def message_row(row: Sequence[Any]) -> MessageRow:
-    """A row of `MESSAGES`."""
+def _message(row: Sequence[Any]) -> MessageRow:
     return MessageRow(row[0], row[1], row[2], row[3], MessageStatus(row[4]), row[5], row[6])
 
 
-def part_row(row: Sequence[Any]) -> PartRow:
-    """A row of `PARTS`."""
-    return PartRow(row[0], row[1], row[2], PartStatus(row[3]), row[4])
-
-
-def change(row: Sequence[Any]) -> Change:
-    """A row of `CHANGES`."""
+def _change(row: Sequence[Any]) -> Change:
     at: datetime = row[0]
     return Change(at.timestamp(), row[1], ChangeKind(row[2]), *row[3:])

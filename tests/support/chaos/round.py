@@ -12,13 +12,12 @@ from typing import Final
 import attrs
 import trio
 
-from tests.support.chaos import evidence as rows
-from tests.support.chaos.evidence import Evidence
+from tests.support.chaos.evidence import Evidence, gathered
 from tests.support.chaos.fleet import Fleet, Slot
 from tests.support.chaos.invariants import Violation, violations
 from tests.support.chaos.proxy import Proxy
 from tests.support.chaos.schedule import EVERY_SECONDS, Fault, FaultKind, draw_schedule
-from tests.support.chaos.server import Server
+from tests.support.chaos.server import MAKE_DUE, OPEN_MESSAGES, Server
 from tests.support.chaos.world_process import Traces, WorldProcess, world_process
 from tests.support.command import Command
 from tests.support.database import start_run
@@ -51,12 +50,6 @@ SETTINGS: Final[Mapping[str, str]] = MappingProxyType(
 )
 """Everything that takes its time takes less, so that there is more of it."""
 
-OPEN_MESSAGES: Final = """
-select count(*) from {schema}.campaign_messages where status in ('queued', 'pending', 'generating', 'sending')
-"""
-MAKE_DUE: Final = """
-update {schema}.campaign_messages set scheduled_at = now() where status = 'pending' and scheduled_at > now()
-"""
 END_BACKENDS: Final = "select pg_terminate_backend(pid) from pg_stat_activity where application_name = %s"
 
 
@@ -250,15 +243,10 @@ class Round:
                 await last("run", "--drain", "--concurrency", "20", "--deadline", "0", TRIOQUEUE_DATABASE_URL=url)
 
     async def _evidence(self, fleet: Fleet) -> Evidence:
-        ask = partial(self._server.ask, self._database)
         traces = Traces(self._folder)
-        return Evidence(
+        return await gathered(
+            partial(self._server.ask, self._database),
             idempotent=self._plan.idempotent,
-            runs=[rows.run_row(row) for row in await ask(rows.RUNS)],
-            messages=[rows.message_row(row) for row in await ask(rows.MESSAGES)],
-            parts=[rows.part_row(row) for row in await ask(rows.PARTS)],
-            changes=[rows.change(row) for row in await ask(rows.CHANGES)],
-            actors=dict(await ask(rows.ACTORS)),
             drained=frozenset(fleet.drained),
             suspensions=dict(fleet.suspensions),
             deliveries=traces.deliveries(),

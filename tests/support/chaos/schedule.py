@@ -43,7 +43,7 @@ EVERY_SECONDS: Final[Mapping[FaultKind, float]] = MappingProxyType(
         FaultKind.KILL: 4.0,
         FaultKind.TERMINATE: 4.0,
         FaultKind.SUSPEND: 3.5,
-        FaultKind.END_BACKENDS: 3.0,
+        FaultKind.END_BACKENDS: 2.4,
         FaultKind.RESTART_SERVER: 4.5,
         FaultKind.CRASH_SERVER: 4.5,
         FaultKind.BLACK_HOLE: 3.8,

@@ -25,6 +25,13 @@ PATIENCE: Final = 60.0
 POLL_SECONDS: Final = 0.05
 """How often a server that is away is asked again."""
 
+OPEN_MESSAGES: Final = """
+select count(*) from {schema}.campaign_messages where status in ('queued', 'pending', 'generating', 'sending')
+"""
+MAKE_DUE: Final = """
+update {schema}.campaign_messages set scheduled_at = now() where status = 'pending' and scheduled_at > now()
+"""
+
 HISTORY: Final = Path(__file__).with_name("history.sql")
 
 

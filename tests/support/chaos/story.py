@@ -17,8 +17,8 @@ def story(evidence: Evidence, message_id: str, lead: str) -> list[str]:
     """A line for every change of a message and of its parts, every call for it, and every suspension of its workers."""
     changes = [change for change in evidence.changes if str(change.message_id) == message_id]
     calls = [call for call in evidence.calls if call.lead == lead or message_of(call.key) == message_id]
-    owners = (change.owner_before or change.owner_after for change in changes)
-    actors = {evidence.actors.get(owner) for owner in owners if owner is not None}
+    owners = {owner for change in changes for owner in (change.owner_before, change.owner_after) if owner is not None}
+    actors = {evidence.actors.get(owner) for owner in owners}
     events = [
         *((change.at, _told(evidence, change)) for change in changes),
         *((call.at, _asked(call)) for call in calls),

@@ -170,22 +170,22 @@ async def _serve(specification: dict[str, Any]) -> None:
         sys.stdout.buffer.write(orjson.dumps(attrs.asdict(where)))
         sys.stdout.flush()
         await trio.to_thread.run_sync(sys.stdin.buffer.read, abandon_on_cancel=True)
-        calls = [attrs.asdict(call) for call in _calls(world, arrivals)]
+        calls = [attrs.asdict(call) for call in world_calls(world, arrivals)]
     traces.calls_file.write_bytes(orjson.dumps(calls))
 
 
-def _calls(world: World, arrivals: Sequence[tuple[RequestKind, float]]) -> list[WorldCall]:
+def world_calls(world: World, arrivals: Sequence[tuple[RequestKind, float]]) -> list[WorldCall]:
+    """All calls of a world in the order of their arrival, which its script has noted."""
     sends = [at for kind, at in arrivals if kind is RequestKind.SEND]
     others = [at for kind, at in arrivals if kind is not RequestKind.SEND]
     calls = [
-        *(world_call(call, at) for call, at in zip(world.calls, others, strict=True)),
-        *(world_call(call, at) for call, at in zip(world.sends, sends, strict=True)),
+        *(_world_call(call, at) for call, at in zip(world.calls, others, strict=True)),
+        *(_world_call(call, at) for call, at in zip(world.sends, sends, strict=True)),
     ]
     return sorted(calls, key=lambda call: call.at)
 
 
-def world_call(call: Call[Any], at: float) -> WorldCall:
-    """A call as evidence."""
+def _world_call(call: Call[Any], at: float) -> WorldCall:
     lead = None
     if call.kind is RequestKind.GENERATE:
         # The summary is cut where it is long; the name comes early.
