@@ -67,6 +67,7 @@ class Plan:
         latency: Seconds that an answer of the world takes on average.
         every: Seconds between two faults of each kind, on average.
         world_faults: Whether model and gateway misbehave.
+        schedule: The faults, in the order in which they happen; None to have them drawn.
     """
 
     seed: int
@@ -78,11 +79,15 @@ class Plan:
     latency: float = 0.2
     every: Mapping[FaultKind, float] = EVERY_SECONDS
     world_faults: bool = True
+    schedule: Sequence[Fault] | None = None
 
-    @property
-    def lease(self) -> float:
-        """Seconds of a worker's lease."""
-        return float(SETTINGS["TRIOQUEUE_LEASE"])
+    def faults(self) -> Sequence[Fault]:
+        """The faults, in the order in which they happen."""
+        if self.schedule is not None:
+            return self.schedule
+        lease = float(SETTINGS["TRIOQUEUE_LEASE"])
+        chance = random.Random(self.seed)
+        return draw_schedule(chance, seconds=self.seconds, workers=self.workers, lease=lease, every=self.every)
 
 
 @attrs.frozen
@@ -190,13 +195,9 @@ class Round:
             faults.cancel_scope.cancel()
 
     async def _play(self, fleet: Fleet) -> None:
-        plan = self._plan
-        schedule = draw_schedule(
-            random.Random(plan.seed), seconds=plan.seconds, workers=plan.workers, lease=plan.lease, every=plan.every
-        )
         began = trio.current_time()
         async with trio.open_nursery() as nursery:
-            for fault in schedule:
+            for fault in self._plan.faults():
                 await trio.sleep_until(began + fault.at)
                 nursery.start_soon(self._befall, fault, fleet)
 

@@ -76,6 +76,12 @@ class Fault:
     seconds: float = 0.0
 
 
+def restarts(interval: float, count: int) -> Sequence[Fault]:
+    """The server is restarted at each interval, in good order and after a crash in turn."""
+    kinds = (FaultKind.RESTART_SERVER, FaultKind.CRASH_SERVER)
+    return [Fault(interval * (number + 1), kinds[number % 2]) for number in range(count)]
+
+
 def draw_schedule(
     chance: random.Random,
     *,
