@@ -199,7 +199,8 @@ async def _holds_all(server: Server, database: str, script: _Script) -> bool:
 
 async def _has_lost(log: Path, messages: int) -> bool:
     """Whether a worker has found out that it has lost so many messages; by then it has done with them what it could."""
-    return log.read_text(encoding="utf-8").count('"event":"claim lost') == messages
+    text = await trio.Path(log).read_text(encoding="utf-8")
+    return text.count('"event":"claim lost') == messages
 
 
 async def _until(condition: Callable[[], Awaitable[Any]]) -> None:
