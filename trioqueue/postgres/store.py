@@ -1,17 +1,11 @@
-"""The worker's store: claims, facts, heartbeats and upkeep as named statements on PostgreSQL.
-
-A batch of facts is one transaction and one round trip: one statement for each kind of fact that it holds, over all its
-rows. The order of the kinds is the order in which facts of one message may meet in a batch: what a part came to
-is written before the next one is intended.
-"""
+"""The worker's store: claims, facts, heartbeats and upkeep as named statements on PostgreSQL."""
 
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Final, TypeAlias, assert_never
+from typing import Any, Final
 from uuid import UUID
 
 import attrs
-import orjson
 import trio
 from psycopg import AsyncCursor
 from psycopg.rows import TupleRow
@@ -20,23 +14,16 @@ from trioqueue.domain.budgets import NO_LIMITS, Budget, Budgets, Limits
 from trioqueue.domain.completions import Usage
 from trioqueue.domain.facts import (
     Fact,
-    Finished,
-    Noted,
-    PartsPlanned,
-    Returned,
-    SendIntended,
-    SendSettled,
-    SpendReserved,
-    TextGenerated,
     Verdict,
 )
 from trioqueue.domain.gates import Cause, GateNews, SharedGate
-from trioqueue.domain.logs import LogEntry, LogLevel, LogStep
+from trioqueue.domain.logs import LogLevel, LogStep
 from trioqueue.domain.lookups import SettledPart, UnknownPart
 from trioqueue.domain.messages import Barred, Claim, ClaimedMessage, Incarnation, Part
 from trioqueue.domain.sends import OutgoingPart
 from trioqueue.domain.states import MessageStatus, PartStatus
 from trioqueue.ports import Rescued
+from trioqueue.postgres.batches import FactBatches, Row, execute_all, json_rows, verdicts_of
 from trioqueue.postgres.connection import TrioConnection
 from trioqueue.postgres.errors import DatabaseUnavailable, translated
 from trioqueue.postgres.pool import Pool
@@ -45,29 +32,6 @@ from trioqueue.postgres.statements import statement
 TAKEN_AT_ONCE: Final = 500
 """Most messages that one statement of a rescue or of a skip takes: it holds their locks until it commits, and must be
 done within the statement's time-out however many there are."""
-
-Row: TypeAlias = dict[str, Any]
-
-_STEPS: Final[tuple[tuple[type[Fact], str], ...]] = (
-    (TextGenerated, "store_texts"),
-    (PartsPlanned, "plan_parts"),
-    (SendSettled, "settle_parts"),
-    (SendIntended, "intend_parts"),
-)
-_ENDS: Final[tuple[tuple[type[Fact], str], ...]] = (
-    (Finished, "finish_messages"),
-    (Returned, "return_messages"),
-)
-
-
-@attrs.frozen
-class _Told:
-    """A statement of a batch: the rows of one kind of fact, and the places of those facts in the batch."""
-
-    sql: bytes
-    rows: str
-    places: Sequence[int] = ()
-    values: Row = attrs.field(factory=dict)
 
 
 class PostgresStore:
@@ -93,13 +57,13 @@ class PostgresStore:
     ) -> None:
         self._pool = pool
         self._daily = daily
+        self._batches = FactBatches(schema, daily)
         self._fallback_models = list(fallback_models)
         self._timeout = timeout
         self._turn = UUID(int=0)
         self._claim = statement("get_and_lock_campaign_messages", schema)
         self._stored_parts = statement("stored_parts", schema)
         self._open_conversations = statement("open_conversations", schema)
-        self._write_logs = statement("write_logs", schema)
         self._beat = statement("beat", schema)
         self._leave = statement("leave", schema)
         self._rescue = statement("rescue", schema)
@@ -115,10 +79,6 @@ class PostgresStore:
         self._pause_run = statement("pause_run", schema)
         self._resume_due_runs = statement("resume_due_runs", schema)
         self._run_budgets = statement("run_budgets", schema)
-        self._account_spending = statement("account_spending", schema)
-        self._lock_runs = statement("lock_runs", schema)
-        self._steps = tuple((kind, statement(name, schema)) for kind, name in _STEPS)
-        self._ends = tuple((kind, statement(name, schema)) for kind, name in _ENDS)
 
     async def claim(self, owner: UUID, count: int, avoided: Collection[str] = ()) -> Sequence[ClaimedMessage]:
         """Claim up to `count` due messages: an equal share of each run first, then what is left of any."""
@@ -174,53 +134,23 @@ class PostgresStore:
 
     async def commit(self, facts: Sequence[Fact]) -> Sequence[Verdict]:
         """Write all facts in one transaction; the verdicts come in the order of the facts."""
-        told = self._told(facts)
+        told = self._batches.statements(facts)
         async with self._session() as connection:
             async with connection.pipeline():
-                cursors = await _execute_all(connection, told)
-            return await _verdicts(facts, told, cursors)
+                cursors = await execute_all(connection, told)
+            return await verdicts_of(facts, told, cursors)
 
     async def commit_and_claim(
         self, facts: Sequence[Fact], owner: UUID, count: int, avoided: Collection[str] = ()
     ) -> tuple[Sequence[Verdict], Sequence[ClaimedMessage]]:
         """Write all facts and claim up to `count` due messages, an equal share of each run, in one transaction."""
-        told = self._told(facts)
+        told = self._batches.statements(facts)
         async with self._session() as connection:
             async with connection.pipeline():
-                cursors = await _execute_all(connection, told)
+                cursors = await execute_all(connection, told)
                 cursor = await connection.execute(self._claim, self._claim_values(owner, count, avoided))
-            verdicts = await _verdicts(facts, told, cursors)
+            verdicts = await verdicts_of(facts, told, cursors)
             return verdicts, await self._claimed(connection, owner, cursor)
-
-    def _told(self, facts: Sequence[Fact]) -> list[_Told]:
-        ends = _of_kinds(self._ends, facts)
-        if len(ends) > 1:
-            # Each of the two statements locks its runs in order, but not those of the other.
-            runs = {fact.claim.run_id for fact in facts if isinstance(fact, Finished | Returned)}
-            ends.insert(0, _Told(self._lock_runs, _json([{"run_id": run} for run in runs])))
-        told = [*self._spending(facts), *_of_kinds(self._steps, facts), *ends]
-        if logs := [_log_row(fact.claim, fact.log) for fact in facts if fact.log is not None]:
-            told.append(_Told(self._write_logs, _json(logs)))
-        return told
-
-    def _spending(self, facts: Sequence[Fact]) -> list[_Told]:
-        # Of several facts of one message the last is told: each says all there is to say.
-        last = {fact.claim.message_id: fact for fact in facts if isinstance(fact, SpendReserved)}
-        if not last:
-            return []
-        prices = [attrs.asdict(fact.price) for fact in facts if isinstance(fact, SpendReserved) and fact.price]
-        values: Row = {
-            "message_ids": list({fact.claim.message_id for fact in facts}),
-            "run_ids": list(
-                {fact.claim.run_id for fact in facts if isinstance(fact, SpendReserved | Finished | Returned)}
-            ),
-            "max_tokens_per_day": self._daily.max_tokens,
-            "max_cost_per_day": self._daily.max_cost_usd,
-            "prices": _json(prices) if prices else None,
-        }
-        rows = [_row(fact) | {"place": place} for place, fact in enumerate(last.values())]
-        places = [place for place, fact in enumerate(facts) if isinstance(fact, SpendReserved)]
-        return [_Told(self._account_spending, _json(rows), places, values)]
 
     async def beat(self, worker: Incarnation) -> None:
         """Write the heartbeat of a worker, which registers it the first time."""
@@ -251,7 +181,7 @@ class PostgresStore:
 
     async def settle_unknown(self, settled: Sequence[SettledPart]) -> Sequence[MessageStatus]:
         """Say what has become of unknown parts, and return what those messages became that were settled by it."""
-        values = {"rows": _json([attrs.asdict(part) for part in settled]), "settled_by": "gateway"}
+        values = {"rows": json_rows([attrs.asdict(part) for part in settled]), "settled_by": "gateway"}
         async with self._session() as connection:
             cursor = await connection.execute(self._settle, values)
             return [MessageStatus(status) for _, status in await cursor.fetchall()]
@@ -262,13 +192,13 @@ class PostgresStore:
 
     async def postpone(self, waits: Mapping[str, float]) -> int:
         """Make due messages due later whose run can use none but these models, and return how many."""
-        rows = _json([{"model": model, "seconds": seconds} for model, seconds in waits.items()])
+        rows = json_rows([{"model": model, "seconds": seconds} for model, seconds in waits.items()])
         values = {"rows": rows, "fallback_models": self._fallback_models, "limit": TAKEN_AT_ONCE}
         return await self._until_all(self._postpone_due, values)
 
     async def share_gates(self, worker: UUID, account: str, news: GateNews) -> Sequence[SharedGate]:
         """Write the news and return all gates of the account that are shut, in one transaction and one round trip."""
-        shut = {"account": account, "rows": _json([attrs.asdict(gate) for gate in news.shut])}
+        shut = {"account": account, "rows": json_rows([attrs.asdict(gate) for gate in news.shut])}
         opened = {"account": account, "worker": worker, "models": list(news.opened)}
         probes = {"account": account, "worker": worker, "models": list(news.probes)}
         async with self._session() as connection:
@@ -375,114 +305,3 @@ def _in_conversation(message: ClaimedMessage, opened: tuple[Any, ...] | None) ->
     conversation_id, taken_over = opened
     barred = message.barred or (Barred.TAKEN_OVER if taken_over else None)
     return attrs.evolve(message, conversation_id=conversation_id, barred=barred)
-
-
-def _of_kinds(kinds: Iterable[tuple[type[Fact], bytes]], facts: Sequence[Fact]) -> list[_Told]:
-    return [
-        _Told(sql, _json([_row(facts[place]) for place in places]), places)
-        for kind, sql in kinds
-        if (places := [place for place, fact in enumerate(facts) if isinstance(fact, kind)])
-    ]
-
-
-async def _execute_all(connection: TrioConnection, told: Iterable[_Told]) -> list[AsyncCursor[TupleRow]]:
-    # What is sent between two syncs of a pipeline is one transaction, without round trips for BEGIN and COMMIT.
-    # Everything that can raise but the database has been done before, so nothing leaves half of it.
-    return [await connection.execute(each.sql, {"rows": each.rows} | each.values) for each in told]
-
-
-async def _verdicts(
-    facts: Sequence[Fact], told: Iterable[_Told], cursors: Iterable[AsyncCursor[TupleRow]]
-) -> list[Verdict]:
-    verdicts = [Verdict.DURABLE if isinstance(fact, Noted) else Verdict.CLAIM_LOST for fact in facts]
-    for each, cursor in zip(told, cursors, strict=True):
-        if each.places:
-            held = {row[0]: _verdict(row) for row in await cursor.fetchall()}
-            claims = [facts[place].claim for place in each.places]
-            newest = {claim.message_id: claim.fence for claim in sorted(claims, key=_fence)}
-            for place, claim in zip(each.places, claims, strict=True):
-                # The rows name messages. Of two claims of one message the newer is meant: it was taken from this
-                # worker and claimed by it again, and what holds the older does not know it yet.
-                if claim.fence == newest[claim.message_id]:
-                    verdicts[place] = held.get(claim.message_id, Verdict.CLAIM_LOST)
-    return verdicts
-
-
-def _fence(claim: Claim) -> int:
-    return claim.fence
-
-
-_ANSWERS: Final[Mapping[object, Verdict]] = {
-    "run_stopped": Verdict.RUN_STOPPED,
-    "stopped": Verdict.RUN_STOPPED,
-    "opted_out": Verdict.LEAD_OPTED_OUT,
-    "taken_over": Verdict.TAKEN_OVER,
-    "reserved": Verdict.BUDGET_RESERVED,
-    "spent": Verdict.BUDGET_SPENT,
-}
-
-
-def _verdict(row: tuple[Any, ...]) -> Verdict:
-    # Two statements have a second column: why an intent is refused, and what budgets say to a call.
-    return _ANSWERS.get(row[1], Verdict.DURABLE) if len(row) > 1 else Verdict.DURABLE
-
-
-def _row(fact: Fact) -> Row:
-    row: Row = {"message_id": fact.claim.message_id, "owner": fact.claim.owner, "fence": fact.claim.fence}
-    match fact:
-        case TextGenerated():
-            row |= {"text": fact.text, "model": fact.model, "time_ms": fact.time_ms} | _spent(fact.spent)
-        case PartsPlanned():
-            row |= {"bodies": fact.bodies, "time_ms": fact.time_ms} | _spent(fact.spent)
-        case SendSettled():
-            row |= {
-                "part_no": fact.part_no,
-                "status": fact.status,
-                "provider_message_id": fact.provider_message_id,
-                "error": fact.error,
-                "send_time_ms": fact.send_time_ms,
-            }
-        case SendIntended():
-            row |= {"part_no": fact.part_no}
-        case Finished():
-            row |= {
-                "status": fact.status,
-                "error_message": fact.error,
-                "provider_message_id": fact.provider_message_id,
-            } | _spent(fact.spent)
-        case Returned():
-            row |= {
-                "run_id": fact.claim.run_id,
-                "delay": fact.delay,
-                "retry_count": fact.retry_count,
-                "error": fact.error,
-            } | _spent(fact.spent)
-        case SpendReserved(counted=counted, estimate=estimate):
-            row |= {"tokens": counted.tokens, "cost_usd": counted.cost_usd}
-            if estimate is not None:
-                row |= {"ask_tokens": estimate.tokens, "ask_cost_usd": estimate.cost_usd}
-        case Noted():
-            pass
-        case _:
-            assert_never(fact)
-    return row
-
-
-def _json(rows: list[Row]) -> str:
-    return orjson.dumps(rows, default=str).decode()
-
-
-def _spent(spent: Usage | None) -> Row:
-    return {} if spent is None else {"tokens": spent.tokens, "cost_usd": spent.cost_usd}
-
-
-def _log_row(claim: Claim, log: LogEntry) -> Row:
-    return {
-        "run_id": claim.run_id,
-        "message_id": claim.message_id,
-        "lead_id": claim.lead_id,
-        "step_name": log.step,
-        "level": log.level,
-        "message": log.message,
-        "details": log.details,
-    }
