@@ -1,0 +1,90 @@
+"""A worker whose role can do just what docs/how-to/least-privilege.md grants it."""
+
+import re
+from functools import partial
+
+import psycopg.errors
+import pytest
+import trio
+
+from tests.support.database import fetch, start_run
+from tests.support.main_job import main_job
+from tests.support.reference import DOCS
+from trioqueue.postgres.campaigns import Campaigns
+from trioqueue.postgres.connect import connect
+from trioqueue.postgres.pool import Pool
+from trioqueue.postgres.store import PostgresStore
+from trioqueue.worker.tally import End
+
+ROLE = "trioqueue_worker"
+PATIENCE = 60.0
+"""Seconds after which a test gives up."""
+
+
+async def grant(pool: Pool) -> None:
+    """What the page says, in a cluster that may know the role already."""
+    [script] = re.findall(r"```sql\n(.*?)```", (DOCS / "how-to/least-privilege.md").read_text("utf-8"), re.DOTALL)
+    known = await fetch(pool, "select 1 from pg_roles where rolname = %s", ROLE)
+    for statement in script.split(";\n"):
+        if statement.strip() and not (known and "create role" in statement):
+            await fetch(pool, statement)
+    await fetch(pool, f"grant {ROLE} to current_user")
+
+
+def as_worker(url: str) -> str:
+    """The URL of the same database, on which everything is done as the worker's role."""
+    return f"{url}{'&' if '?' in url else '?'}options=-c%20role%3D{ROLE}"
+
+
+async def test_the_main_path_as_the_role(pool: Pool, migrated_url: str) -> None:
+    """Messages are claimed, written and sent, upkeep is done and figures are read, with nothing but the grants."""
+    await grant(pool)
+    await start_run(pool, 20)
+    async with Pool(partial(connect, as_worker(migrated_url)), size=2) as limited:
+        store = PostgresStore(limited, "trioqueue", timeout=30)
+        campaigns = Campaigns(limited, "trioqueue")
+        [run] = await campaigns.overview()
+        await campaigns.pause(run.run_id, "lunch")
+        await campaigns.resume(run.run_id)
+        await store.postpone({"some/model": 1.0})
+        await fetch(pool, "update campaign_messages set scheduled_at = now()")
+        await store.adopt_queued()
+        await store.resume_runs()
+    async with main_job(as_worker(migrated_url)) as job:
+        worker = job.worker()
+        with trio.fail_after(PATIENCE):
+            await worker.run_once(deadline=None, until_empty=True)
+
+    assert worker.tally.ends == {End.SENT: 20}
+    assert await fetch(pool, "select status, leads_success from campaign_runs") == [("completed", 20)]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "drop table trioqueue.campaign_logs",
+        "alter table trioqueue.leads add column note text",
+        "create table trioqueue.mine (id integer)",
+        "update trioqueue.leads set client_name = 'x'",
+        "update trioqueue.campaign_configs set ai_instructions = 'x'",
+        "update trioqueue.campaign_logs set message = 'x'",
+        "delete from trioqueue.campaign_messages",
+        "delete from trioqueue.campaign_message_parts",
+        "insert into trioqueue.schema_migrations (version, name, checksum) values (99, 'x', 'x')",
+    ],
+)
+async def test_what_the_role_may_not(pool: Pool, migrated_url: str, statement: str) -> None:
+    """What a worker never does, its role cannot do."""
+    await grant(pool)
+    async with await connect(as_worker(migrated_url)) as connection:
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            await connection.execute(statement.encode())
+
+
+async def test_no_function_lets_anyone_do_more(pool: Pool) -> None:
+    """No function of the schema runs with the rights of its owner."""
+    functions = "select count(*), count(*) filter (where prosecdef) from pg_proc where pronamespace = %s::regnamespace"
+    [(functions_there, definers)] = await fetch(pool, functions, "trioqueue")
+
+    assert functions_there > 5
+    assert definers == 0
