@@ -171,25 +171,21 @@ def fenced_claims(evidence: Evidence) -> Iterator[str]:
 
 def intents_first(evidence: Evidence) -> Iterator[str]:
     """No part reaches the gateway before its intent, or after its outcome is known."""
+    for key, status in statuses_on_arrival(evidence):
+        if status not in {PartStatus.SENDING, PartStatus.UNKNOWN} and not (status and evidence.idempotent):
+            yield f"part {key} came to the gateway while it was {status or 'not planned'}"
+
+
+def statuses_on_arrival(evidence: Evidence) -> Iterator[tuple[str, PartStatus | None]]:
+    """The key of every part that came to the gateway, and where it stood then; None for nowhere."""
     changes = grouped(
         (change for change in evidence.changes if change.kind is ChangeKind.PART),
         lambda change: f"{change.message_id}:{change.part_no}",
     )
     for call in evidence.calls:
-        if call.key is None:
-            continue
-        status = _status_at(changes.get(call.key, ()), call.at)
-        if status not in {PartStatus.SENDING, PartStatus.UNKNOWN} and not (status and evidence.idempotent):
-            yield f"part {call.key} came to the gateway while it was {status or 'not planned'}"
-
-
-def _status_at(changes: Iterable[Change], at: float) -> str | None:
-    status = None
-    for change in changes:
-        if change.at > at:
-            break
-        status = change.after
-    return status
+        if call.key is not None:
+            before = [change.after for change in changes.get(call.key, ()) if change.at <= call.at]
+            yield call.key, PartStatus(before[-1]) if before else None
 
 
 def nothing_paid_twice(evidence: Evidence) -> Iterator[str]:

@@ -4,10 +4,10 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from tests.support.chaos.evidence import Evidence
-from tests.support.chaos.invariants import message_of
+from tests.support.chaos.invariants import statuses_on_arrival
 from tests.support.chaos.round import Outcome
 from tests.support.chaos.schedule import FaultKind
-from trioqueue.domain.states import MessageStatus
+from trioqueue.domain.states import MessageStatus, PartStatus
 from trioqueue.simulator import RequestKind
 
 
@@ -43,7 +43,8 @@ def summary(outcomes: Sequence[Outcome]) -> Iterator[str]:
     yield f"parts delivered: {sum(len(evidence.deliveries) for evidence in evidences)}"
     yield f"claims taken from workers: {sum(map(taken_claims, evidences))}"
     yield f"texts paid for again after an interruption: {sum(map(paid_again, evidences))}"
-    yield f"unknown parts that arrived: {sum(map(unknown_but_delivered, evidences))}"
+    yield f"unknown parts that had arrived: {sum(map(unknown_but_delivered, evidences))}"
+    yield f"requests that came after their part had been given up as unknown: {sum(map(late_requests, evidences))}"
     yield f"violations: {sum(len(outcome.violations) for outcome in outcomes)}"
 
 
@@ -67,13 +68,12 @@ def paid_again(evidence: Evidence) -> int:
     return sum(count - 1 for count in paid.values())
 
 
+def late_requests(evidence: Evidence) -> int:
+    """How many parts a worker sent although they had been given up: it was suspended when it was about to."""
+    return sum(status is PartStatus.UNKNOWN for _, status in statuses_on_arrival(evidence))
+
+
 def unknown_but_delivered(evidence: Evidence) -> int:
-    """How many messages ended unconfirmed although the part in question had arrived."""
+    """How many parts are unknown although they had arrived."""
     delivered = {delivery.idempotency_key for delivery in evidence.deliveries}
-    unconfirmed = {str(m.id) for m in evidence.messages if m.status is MessageStatus.UNCONFIRMED}
-    return sum(
-        part.status == "unknown"
-        and part.idempotency_key in delivered
-        and message_of(part.idempotency_key) in unconfirmed
-        for part in evidence.parts
-    )
+    return sum(part.status is PartStatus.UNKNOWN and part.idempotency_key in delivered for part in evidence.parts)
