@@ -1,5 +1,6 @@
 """The workers of a round, as a supervisor keeps them: each is a process, and is started again when it ends."""
 
+import math
 import signal
 import subprocess
 import time
@@ -17,7 +18,12 @@ RESTART_SECONDS = 0.5
 """How long a supervisor waits before it starts a worker again."""
 
 STOP_PATIENCE = 30.0
-"""Seconds within which a worker that is asked to stop has stopped, on a machine that is busy."""
+"""Seconds within which a worker that is asked to stop has stopped: far more than its drain and the clean-up after it
+take, on a machine that is busy."""
+
+CODES = frozenset({0, 1, 75, 128 + signal.SIGTERM, -signal.SIGTERM, -signal.SIGKILL})
+"""How a worker may end: done, without its database at the start, at its deadline, at a second signal; by a first signal
+that comes before it listens to any; killed."""
 
 
 DRAINING = "draining"
@@ -65,6 +71,7 @@ class Fleet:
         self._database = database
         self._command = Command(folder, variables)
         self._closing = trio.Event()
+        self._asked: dict[str, float] = {}
         self.drained: set[str] = set()
         self.suspensions: defaultdict[str, list[float]] = defaultdict(list)
         self.codes: Counter[int] = Counter()
@@ -88,8 +95,9 @@ class Fleet:
                 )
                 if self._closing.is_set():  # since it was looked at last
                     slot.process.terminate()
-                self.codes[await slot.process.wait()] += 1
+                code = await slot.process.wait()
                 slot.process = None
+            self._judge(slot.name, code)
             self._read(slot.name, log)
             if not self._closing.is_set():
                 await trio.sleep(RESTART_SECONDS)
@@ -97,6 +105,14 @@ class Fleet:
     def _url(self, slot: Slot) -> str:
         params = f"connect_timeout=2&application_name={slot.name}"
         return f"postgresql://trioqueue@127.0.0.1:{slot.proxy.port}/{self._database}?{params}"
+
+    def _judge(self, name: str, code: int) -> None:
+        self.codes[code] += 1
+        if code not in CODES:
+            self.problems.append(f"{name} ended with code {code}")
+        took = time.time() - self._asked.get(name, math.inf)
+        if took > STOP_PATIENCE and name not in self.suspensions:
+            self.problems.append(f"{name} took {took:.0f} s to stop")
 
     def _read(self, name: str, log: Path) -> None:
         text = log.read_text(encoding="utf-8", errors="replace")
@@ -108,6 +124,8 @@ class Fleet:
     def send(self, slot: Slot, signum: signal.Signals) -> None:
         """Send a signal to the worker that runs now, if one does."""
         if slot.process is not None:
+            if signum is signal.SIGTERM:
+                self._asked.setdefault(slot.name, time.time())
             slot.process.send_signal(signum)
 
     async def suspend(self, slot: Slot, seconds: float) -> None:
@@ -132,6 +150,6 @@ class Fleet:
                 if slot.process is not None:
                     await slot.process.wait()
         for slot in slots:
-            if slot.process is not None:
+            if slot.process is not None and slot.process.returncode is None:
                 self.problems.append(f"{slot.name} did not stop within {STOP_PATIENCE:g} s")
                 slot.process.kill()
