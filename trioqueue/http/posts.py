@@ -98,17 +98,17 @@ def destination(url: str, headers: Mapping[str, str]) -> Destination:
         url=address,
         origin=(address.scheme, host, address.port or _PORTS[address.scheme]),
         headers=checked,
-        head=first + lines(checked),
+        head=first + _lines(checked),
     )
 
 
 def request(destination: Destination, post: Post) -> bytes:
     """The whole request."""
-    head = destination.head + lines(post.headers) if post.headers else destination.head
+    head = destination.head + _lines(post.headers) if post.headers else destination.head
     return b"%bContent-Length: %d\r\n\r\n%b" % (head, len(post.content), post.content)
 
 
-def lines(headers: tuple[Header, ...]) -> bytes:
+def _lines(headers: tuple[Header, ...]) -> bytes:
     """Checked headers as lines of a head."""
     return b"".join([b"%b: %b\r\n" % header for header in headers])
 

@@ -17,7 +17,7 @@ from trioqueue.http.answers import Answer
 from trioqueue.http.posts import Destination, Post, Transport
 from trioqueue.http.transport import IDLE_SECONDS, MAX_ANSWER_BYTES, HttpTransport
 
-REQUEST_BEGINS: Final = "http11.send_request_headers.started"
+_REQUEST_BEGINS: Final = "http11.send_request_headers.started"
 """The event that httpcore tells before the first byte of a request goes out."""
 
 
@@ -85,7 +85,7 @@ class _Trace:
 
     async def __call__(self, event: str, info: Mapping[str, Any]) -> None:
         # A tunnel through a proxy begins with a request of its own, that the other side never sees.
-        if event == REQUEST_BEGINS and info["request"].method != b"CONNECT":
+        if event == _REQUEST_BEGINS and info["request"].method != b"CONNECT":
             self.post.begun = True
 
 
