@@ -47,7 +47,7 @@ def test_defaults() -> None:
     assert (settings.concurrency, settings.batch_size) == (5, 15)
     assert (settings.generate_timeout, settings.split_timeout, settings.send_timeout) == (30, 20, 10)
     assert (settings.compute_timeout, settings.deadline, settings.drain_timeout) == (30, 55, 20)
-    assert (settings.lease, settings.heartbeat_interval, settings.poll_interval) == (30, 10, 5)
+    assert (settings.lease, settings.heartbeat_interval, settings.poll_interval) == (30, 10, 10)
     assert settings.skip_after == 3600
     assert settings.openrouter_url == "https://openrouter.ai/api/v1"
     assert (settings.database_url, settings.openrouter_api_key, settings.gateway_key) == (None, None, None)

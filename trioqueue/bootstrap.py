@@ -45,6 +45,7 @@ class Database:
 
     connect: Connect
     pool: Pool
+    heartbeats: Pool
     settings: Settings
 
     @property
@@ -104,8 +105,8 @@ async def open_database(settings: Settings) -> AsyncIterator[Database]:
 
 @asynccontextmanager
 async def _pool(connect: Connect, settings: Settings) -> AsyncIterator[Database]:
-    async with Pool(connect, size=settings.pool_size) as pool:
-        yield Database(connect, pool, settings)
+    async with Pool(connect, size=settings.pool_size) as pool, Pool(connect, size=1) as heartbeats:
+        yield Database(connect, pool, heartbeats, settings)
 
 
 def _reviving_connector(server: EmbeddedServer, settings: Settings) -> Connect:
@@ -188,6 +189,7 @@ def make_worker(database: Database, model: Model, gateway: Gateway, lookup: Look
             database.pool,
             settings.schema,
             timeout=settings.statement_timeout + ANSWER_MARGIN,
+            heartbeats=database.heartbeats,
             fallback_models=settings.fallback_models,
             daily=settings.daily_limits,
         ),

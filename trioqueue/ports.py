@@ -81,6 +81,20 @@ class Rescued:
     unconfirmed: int
 
 
+@attrs.frozen
+class Outlook:
+    """What is to come, in seconds from now: nothing and less is now, infinity is never.
+
+    Attributes:
+        due: Until the next pending message of a running run is due.
+        upkeep: Until something is to be done that any worker does for all, beside skipping what is too old: a lease
+            runs out under messages, a run goes on, or a queued message waits to be adopted.
+    """
+
+    due: float
+    upkeep: float
+
+
 class Store(Protocol):
     """Where messages are claimed and facts are kept.
 
@@ -104,8 +118,8 @@ class Store(Protocol):
     ) -> tuple[Sequence[Verdict], Sequence[ClaimedMessage]]:
         """Write all facts and claim up to `count` due messages, in one transaction. Fewer may leave some due."""
 
-    async def beat(self, worker: Incarnation) -> None:
-        """Write the heartbeat of a worker, which registers it the first time."""
+    async def beat(self, worker: Incarnation) -> Outlook:
+        """Write the heartbeat of a worker, which registers it the first time, and look what is to come."""
 
     async def leave(self, worker: Incarnation) -> None:
         """Strike a worker off that holds no message any more."""

@@ -182,6 +182,18 @@ def test_a_rescue_reads_only_what_is_claimed(large: psycopg.Connection[Any]) -> 
 
 
 @pytest.mark.parametrize("generic", [False, True], ids=["custom", "generic"])
+def test_a_look_ahead_reads_the_queue_and_what_is_claimed(large: psycopg.Connection[Any], generic: bool) -> None:
+    """A heartbeat looks at one message a running run and at those in flight, not at the table."""
+    large.execute(statement("get_and_lock_campaign_messages", SCHEMA), claim_values(count=15))
+    worker = {"incarnation": UUID(int=7), "host": "here", "pid": 1, "lease": 30.0}
+    plan = explain(large, statement("beat", SCHEMA).decode(), worker, generic=generic)
+
+    assert {"idx_campaign_messages_atomic_selection", "idx_campaign_messages_claimed"} <= plan.indexes()
+    assert not plan.scanned_tables() & {"campaign_messages", "campaign_runs"}
+    assert plan.buffers < 12 * RUNS
+
+
+@pytest.mark.parametrize("generic", [False, True], ids=["custom", "generic"])
 def test_an_intent_reads_by_keys(large: psycopg.Connection[Any], generic: bool) -> None:
     """Whether the lead has opted out or a person has taken over is found by keys, a few pages a part."""
     owner = UUID(int=7)

@@ -4,6 +4,7 @@ A fact that breaks a rule although its claim is held shows a defect of the worke
 tests hold empty.
 """
 
+import math
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -44,7 +45,7 @@ from trioqueue.domain.states import (
     RunStatus,
     may_become,
 )
-from trioqueue.ports import Rescued, StoreUnavailable
+from trioqueue.ports import Outlook, Rescued, StoreUnavailable
 
 SomeFact = TypeVar("SomeFact", bound=Fact)
 
@@ -247,9 +248,31 @@ class FakeStore:
         self.commits.append(list(zip(facts, verdicts, strict=True)))
         return verdicts
 
-    async def beat(self, worker: Incarnation) -> None:
+    async def beat(self, worker: Incarnation) -> Outlook:
         async with self._call("beat"):
             self.workers[worker.id] = (trio.current_time(), worker.lease)
+            return Outlook(self._due_in(), self._upkeep_in(worker.id))
+
+    def _due_in(self) -> float:
+        pending = [
+            m
+            for m in self.messages.values()
+            if m.status is MessageStatus.PENDING and self.runs[m.run_id] is RunStatus.RUNNING
+        ]
+        return min((message.scheduled_at for message in pending), default=math.inf) - trio.current_time()
+
+    def _upkeep_in(self, worker: UUID) -> float:
+        claimed = [message for message in self.messages.values() if message.status in CLAIMED]
+        lapses = [
+            message.claimed_at + STRAY_AGE if message.owner == worker else self._lapses_at(message.owner)
+            for message in claimed
+        ]
+        queued = [0.0 for message in self.messages.values() if message.status is MessageStatus.QUEUED]
+        return min(lapses + queued, default=math.inf) - trio.current_time()
+
+    def _lapses_at(self, owner: UUID | None) -> float:
+        beat_at, lease = self.workers.get(owner or RUN_ID, (0.0, -1.0))
+        return beat_at + lease
 
     async def leave(self, worker: Incarnation) -> None:
         async with self._call("leave"):
@@ -394,8 +417,7 @@ class FakeStore:
         return running and message.status is MessageStatus.PENDING and message.scheduled_at <= trio.current_time()
 
     def _lives(self, owner: UUID | None) -> bool:
-        beat_at, lease = self.workers.get(owner or RUN_ID, (0.0, -1.0))
-        return trio.current_time() < beat_at + lease
+        return trio.current_time() < self._lapses_at(owner)
 
     def _take(self, message: StoredMessage, *, idempotent: bool) -> MessageStatus:
         under_way = [part for part in message.parts.values() if part.status is PartStatus.SENDING]

@@ -13,7 +13,7 @@ import trio
 from tests.support.fakes import FakeGateway, FakeModel, FakeStore, StoredMessage
 from trioqueue.domain.messages import Incarnation
 from trioqueue.domain.screening import ScreeningRule
-from trioqueue.ports import Lookup
+from trioqueue.ports import Lookup, Outlook
 from trioqueue.worker.calls import ModelCalls
 from trioqueue.worker.drain import Drain
 from trioqueue.worker.gates import Gates
@@ -59,6 +59,10 @@ def make_gates(store: FakeStore, worker: UUID | None = None, held: Collection[UU
     return Gates(store, worker, "account", held, **values | changes)
 
 
+def ignore(outlook: Outlook) -> None:
+    """Do without upkeep."""
+
+
 @attrs.define(eq=False)
 class Rig:
     """All that a message meets on its way."""
@@ -80,7 +84,7 @@ class Rig:
     pipeline: Pipeline = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.heartbeat = Heartbeat(self.store, self.incarnation, interval=10.0)
+        self.heartbeat = Heartbeat(self.store, self.incarnation, 10.0, ignore)
         self.gates = make_gates(self.store, self.incarnation.id, self.held)
         self.quota = Quota(self.incarnation.id, self.drain, self.heartbeat, self.gates)
         self.ledger = Ledger(self.store, self.quota)
@@ -96,6 +100,7 @@ class Rig:
         """An intake for the rig's pipeline."""
         values: dict[str, Any] = {
             "store": self.store,
+            "heartbeat": self.heartbeat,
             "quota": self.quota,
             "pipeline": self.pipeline,
             "limiter": self.limiter,

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tests.support.clock import passes, virtual_time
 from tests.support.fakes import FakeStore
-from tests.worker.rig import LEASE, incarnation
+from tests.worker.rig import LEASE, ignore, incarnation
 from trioqueue.ports import StoreUnavailable
 from trioqueue.worker.heartbeat import MARGIN, Heartbeat
 
@@ -17,7 +17,7 @@ RELIED_ON = LEASE * (1 - MARGIN)
 @virtual_time
 async def test_before_the_first_beat_nothing_is_held() -> None:
     """A worker that has not registered relies on no lease."""
-    heartbeat = Heartbeat(FakeStore(), incarnation(), 10.0)
+    heartbeat = Heartbeat(FakeStore(), incarnation(), 10.0, ignore)
 
     assert not heartbeat.holds()
 
@@ -25,7 +25,7 @@ async def test_before_the_first_beat_nothing_is_held() -> None:
 @virtual_time
 async def test_the_lease_is_relied_on_up_to_its_margin() -> None:
     """The last tenth of the lease is not relied on: it covers the time between looking and sending."""
-    heartbeat = Heartbeat(FakeStore(), incarnation(), 10.0)
+    heartbeat = Heartbeat(FakeStore(), incarnation(), 10.0, ignore)
     await heartbeat.beat()
     await passes(RELIED_ON - 0.001)
 
@@ -39,7 +39,7 @@ async def test_the_lease_is_relied_on_up_to_its_margin() -> None:
 async def test_the_lease_counts_from_before_the_beat_was_written() -> None:
     """A beat that took long to be written is as old as its beginning, which is the worst case."""
     store = FakeStore(takes=20.0)
-    heartbeat = Heartbeat(store, incarnation(), 10.0)
+    heartbeat = Heartbeat(store, incarnation(), 10.0, ignore)
     await heartbeat.beat()
     held = heartbeat.held_until
 
@@ -52,7 +52,7 @@ async def test_a_lease_that_is_relied_on_runs_in_the_store(lease: float, took: f
     """However long the beat took and whenever it is asked: while the worker relies on it, no other may take."""
     store = FakeStore(takes=took)
     mine = attrs.evolve(incarnation(), lease=lease)
-    heartbeat = Heartbeat(store, mine, 10.0)
+    heartbeat = Heartbeat(store, mine, 10.0, ignore)
     await heartbeat.beat()
     await passes(later)
 
@@ -63,7 +63,7 @@ async def test_a_lease_that_is_relied_on_runs_in_the_store(lease: float, took: f
 async def test_it_beats_at_every_interval() -> None:
     """While it runs, the lease is renewed in time."""
     store = FakeStore()
-    heartbeat = Heartbeat(store, incarnation(), 10.0)
+    heartbeat = Heartbeat(store, incarnation(), 10.0, ignore)
     await heartbeat.beat()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(heartbeat.run)
@@ -78,7 +78,7 @@ async def test_it_beats_at_every_interval() -> None:
 async def test_an_away_store_ends_the_lease_and_its_return_renews_it() -> None:
     """While the store is away the lease runs out; the worker asks more often, and holds again once it is back."""
     store = FakeStore()
-    heartbeat = Heartbeat(store, incarnation(), 10.0)
+    heartbeat = Heartbeat(store, incarnation(), 10.0, ignore)
     await heartbeat.beat()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(heartbeat.run)
@@ -100,7 +100,7 @@ async def test_an_away_store_ends_the_lease_and_its_return_renews_it() -> None:
 async def test_one_lost_beat_costs_nothing() -> None:
     """A beat that fails is written again at once, long before the lease runs out."""
     store = FakeStore()
-    heartbeat = Heartbeat(store, incarnation(), 10.0)
+    heartbeat = Heartbeat(store, incarnation(), 10.0, ignore)
     await heartbeat.beat()
     store.fail("beat", StoreUnavailable("lost"))
     async with trio.open_nursery() as nursery:

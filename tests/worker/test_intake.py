@@ -48,6 +48,16 @@ class WatchedStore(FakeStore):
         return claimed
 
 
+class HeldByOthers(FakeStore):
+    """What is due is locked by another worker."""
+
+    asked = 0
+
+    def _claim_due(self, owner: UUID, count: int, avoided: Collection[str]) -> Sequence[ClaimedMessage]:
+        self.asked += 1
+        return super()._claim_due(owner, 0 * count, avoided)
+
+
 def watched(slots: int, **changes: Any) -> tuple[Rig, WatchedStore]:
     """A rig with so many slots whose claims are watched."""
     limiter = trio.CapacityLimiter(slots)
@@ -237,6 +247,57 @@ async def test_a_wakeup_during_a_claim_is_not_lost() -> None:
         await passes(20.0)
 
         assert message.status is MessageStatus.SENT
+        rig.drain.begin()
+
+
+@virtual_time
+async def test_an_idle_intake_only_looks() -> None:
+    """While nothing is due an idle worker asks one thing at each polling interval, which is its heartbeat as well."""
+    rig, store = watched(5)
+    async with running(rig), trio.open_nursery() as messages:
+        messages.start_soon(rig.intake(poll_interval=10.0).run, messages)
+        await passes(3600.0)
+
+        assert len(store.claims) == 1
+        assert set(store.calls) == {"beat", "claim"}
+        assert store.calls.count("beat") <= 3600 / 7.5 + 2
+        rig.drain.begin()
+
+
+@virtual_time
+async def test_what_becomes_due_is_claimed_then() -> None:
+    """A message is claimed when it is due, however long the polling interval is."""
+    rig, store = watched(5)
+    store.add(split=False, scheduled_at=123.0)
+    store.add(split=False, scheduled_at=123.5)
+    async with running(rig), trio.open_nursery() as messages:
+        messages.start_soon(rig.intake(poll_interval=1000.0).run, messages)
+        await passes(122.9)
+
+        assert len(store.claims) == 1
+        await passes(0.2)
+
+        assert rig.tally.ends == {End.SENT: 1}
+        await passes(0.6)
+
+        assert rig.tally.ends == {End.SENT: 2}
+        rig.drain.begin()
+
+
+@virtual_time
+async def test_what_cannot_be_claimed_is_left_alone_longer_and_longer() -> None:
+    """A message that is due and that the claim does not give is asked for again after as long as it has been due."""
+    store = HeldByOthers()
+    rig = Rig(store=store)
+    store.add(split=False)
+    async with running(rig), trio.open_nursery() as messages:
+        messages.start_soon(rig.intake(poll_interval=10.0).run, messages)
+        await passes(10.0)
+
+        assert 5 <= store.asked <= 12
+        await passes(100.0)
+
+        assert 10 + 5 <= store.asked <= 14 + 12
         rig.drain.begin()
 
 

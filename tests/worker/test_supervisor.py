@@ -15,7 +15,6 @@ from trioqueue.domain.states import MessageStatus, PartStatus
 from trioqueue.ports import StoreUnavailable
 from trioqueue.worker.supervisor import FAREWELL, Worker
 from trioqueue.worker.tally import End
-from trioqueue.worker.upkeep import INTERVAL
 
 
 @virtual_time
@@ -209,6 +208,7 @@ async def test_a_service_that_fails_does_not_cut_a_send(method: str) -> None:
     async def refuse() -> None:
         await passes(2.5)
         rig.store.fail(method, Refused())
+        rig.store.add(status=MessageStatus.QUEUED, split=False)
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(refuse)
@@ -243,7 +243,7 @@ async def test_a_dead_workers_messages_are_taken_within_its_lease() -> None:
     heir = worker(Rig(store=rig.store))
     async with trio.open_nursery() as nursery:
         nursery.start_soon(heir.run)
-        await passes(LEASE + INTERVAL + DEFAULTS.poll_interval)
+        await passes(LEASE + 5.0)
         heir.drain.begin()
 
     assert being_sent.status is MessageStatus.UNCONFIRMED

@@ -1,7 +1,10 @@
 """What any worker does for all: rescue, skip, adopt."""
 
-from uuid import uuid4
+from collections.abc import Collection
+from uuid import UUID, uuid4
 
+import attrs
+import pytest
 import trio
 from structlog.testing import capture_logs
 
@@ -10,13 +13,16 @@ from tests.support.fakes import FakeStore, StoredPart
 from tests.worker.rig import incarnation, make_gates
 from trioqueue.domain.states import MessageStatus, PartStatus
 from trioqueue.ports import StoreUnavailable
+from trioqueue.worker.intake import Wakeup
 from trioqueue.worker.tally import Tally
-from trioqueue.worker.upkeep import INTERVAL, Upkeep
+from trioqueue.worker.upkeep import GRACE, Upkeep
 
 
-def upkeep(store: FakeStore, *, idempotent: bool = False) -> Upkeep:
+def upkeep(
+    store: FakeStore, *, owner: UUID | None = None, held: Collection[UUID] = (), idempotent: bool = False
+) -> Upkeep:
     """An upkeep that skips after an hour."""
-    return Upkeep(store, uuid4(), set(), make_gates(store), idempotent, 3600.0, Tally())
+    return Upkeep(store, owner or uuid4(), held, make_gates(store), idempotent, 3600.0, Tally(), Wakeup().wake)
 
 
 @virtual_time
@@ -59,7 +65,7 @@ async def test_own_messages_are_spared() -> None:
     await store.beat(worker)
     [message] = await store.claim(worker.id, 1)
     await passes(2 * worker.lease)
-    await Upkeep(store, worker.id, {message.claim.message_id}, make_gates(store), False, 3600.0, Tally()).run_once()
+    await upkeep(store, owner=worker.id, held={message.claim.message_id}).run_once()
 
     assert store.messages[message.claim.message_id].status is MessageStatus.GENERATING
 
@@ -72,7 +78,7 @@ async def test_what_this_worker_does_not_know_of_is_taken_back() -> None:
     store.add(2)
     await store.beat(worker)
     known, lost = await store.claim(worker.id, 2)
-    round_ = Upkeep(store, worker.id, {known.claim.message_id}, make_gates(store), False, 3600.0, Tally())
+    round_ = upkeep(store, owner=worker.id, held={known.claim.message_id})
     await passes(59.0)
     await store.beat(worker)
     await round_.run_once()
@@ -101,15 +107,89 @@ async def test_only_what_was_done_is_logged() -> None:
 
 
 @virtual_time
+async def test_a_round_when_a_lease_runs_out() -> None:
+    """A dead worker's message is taken as soon as its lease has run out, however rare the heartbeats are."""
+    store = FakeStore()
+    dead, mine = incarnation(), incarnation()
+    orphan = store.add(status=MessageStatus.GENERATING, owner=dead.id)
+    await store.beat(dead)
+    await passes(1.0)
+    round_ = upkeep(store, owner=mine.id)
+    round_.hear(await store.beat(mine))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(round_.run)
+        await passes(dead.lease - 1.0)
+
+        assert "rescue" not in store.calls
+        await passes(2 * GRACE)
+
+        assert orphan.status is MessageStatus.PENDING
+        assert store.calls.count("rescue") == 1
+        nursery.cancel_scope.cancel()
+
+
+@virtual_time
+async def test_a_round_when_a_message_becomes_too_old() -> None:
+    """What nobody claims is skipped as soon as it is too old."""
+    store = FakeStore()
+    message = store.add(scheduled_at=100.0)
+    mine = incarnation()
+    round_ = upkeep(store, owner=mine.id)
+    round_.hear(await store.beat(mine))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(round_.run)
+        await passes(3700.0 + 2 * GRACE)
+
+        assert message.status is MessageStatus.SKIPPED
+        nursery.cancel_scope.cancel()
+
+
+@virtual_time
+async def test_no_round_without_a_reason() -> None:
+    """While nothing is to come that is for any worker to do, the store is not asked."""
+    store = FakeStore()
+    mine = incarnation()
+    round_ = upkeep(store, owner=mine.id)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(round_.run)
+        for _ in range(100):
+            round_.hear(await store.beat(mine))
+            await passes(10.0)
+
+        assert set(store.calls) == {"beat"}
+        nursery.cancel_scope.cancel()
+
+
+@virtual_time
 async def test_rounds_go_on_when_the_store_was_away() -> None:
-    """A store that is away costs a round, not the upkeep."""
+    """A store that is away costs a round, not the upkeep: the next heartbeat asks for another."""
     store = FakeStore()
     store.fail("rescue", StoreUnavailable("away"), StoreUnavailable("away"))
     orphan = store.add(status=MessageStatus.GENERATING, owner=uuid4())
+    mine = incarnation()
+    round_ = upkeep(store, owner=mine.id)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(upkeep(store).run)
-        await passes(3 * INTERVAL + 0.1)
+        nursery.start_soon(round_.run)
+        for _ in range(3):
+            round_.hear(await store.beat(mine))
+            await passes(10.0)
 
         assert orphan.status is MessageStatus.PENDING
         assert store.calls.count("rescue") == 3
         nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("status", [MessageStatus.GENERATING, MessageStatus.QUEUED])
+@virtual_time
+async def test_what_becomes_due_is_claimed_at_once(status: MessageStatus) -> None:
+    """A round that makes messages due wakes the intake; one that does not leaves it alone."""
+    store = FakeStore()
+    woken: list[None] = []
+    round_ = attrs.evolve(upkeep(store), wake=lambda: woken.append(None))
+    await round_.run_once()
+
+    assert woken == []
+    store.add(status=status, owner=uuid4())
+    await round_.run_once()
+
+    assert woken == [None]

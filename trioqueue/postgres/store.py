@@ -1,5 +1,6 @@
 """The worker's store: claims, facts, heartbeats and upkeep as named statements on PostgreSQL."""
 
+import math
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -22,7 +23,7 @@ from trioqueue.domain.lookups import SettledPart, UnknownPart
 from trioqueue.domain.messages import Barred, Claim, ClaimedMessage, Incarnation, Part
 from trioqueue.domain.sends import OutgoingPart
 from trioqueue.domain.states import MessageStatus, PartStatus
-from trioqueue.ports import Rescued
+from trioqueue.ports import Outlook, Rescued
 from trioqueue.postgres.batches import FactBatches, Row, execute_all, json_rows, verdicts_of
 from trioqueue.postgres.connection import TrioConnection
 from trioqueue.postgres.errors import DatabaseUnavailable, translated
@@ -39,6 +40,7 @@ class PostgresStore:
 
     Args:
         pool: Where the connections come from.
+        heartbeats: Where the connection for heartbeats comes from, so that these wait for nothing else.
         schema: The schema of the tables.
         timeout: Seconds that one call may take, the wait for a connection included. The server's own time-outs do
             not see a connection that is half open.
@@ -52,10 +54,12 @@ class PostgresStore:
         schema: str,
         *,
         timeout: float,
+        heartbeats: Pool | None = None,
         fallback_models: Sequence[str] = (),
         daily: Limits = NO_LIMITS,
     ) -> None:
         self._pool = pool
+        self._heartbeats = heartbeats or pool
         self._daily = daily
         self._batches = FactBatches(schema, daily)
         self._fallback_models = list(fallback_models)
@@ -152,10 +156,11 @@ class PostgresStore:
             verdicts = await verdicts_of(facts, told, cursors)
             return verdicts, await self._claimed(connection, owner, cursor)
 
-    async def beat(self, worker: Incarnation) -> None:
-        """Write the heartbeat of a worker, which registers it the first time."""
+    async def beat(self, worker: Incarnation) -> Outlook:
+        """Write the heartbeat of a worker, which registers it the first time, and look what is to come."""
         values = {"incarnation": worker.id, "host": worker.host, "pid": worker.pid, "lease": worker.lease}
-        await self._execute(self._beat, values)
+        due, upkeep = await self._fetch(self._beat, values, self._heartbeats)
+        return Outlook(due=math.inf if due is None else due, upkeep=math.inf if upkeep is None else upkeep)
 
     async def leave(self, worker: Incarnation) -> None:
         """Strike a worker off."""
@@ -235,10 +240,10 @@ class PostgresStore:
         return Budgets(budget(Limits(*row[:2]), row[2:7]), budget(self._daily, row[7:12]))
 
     @asynccontextmanager
-    async def _session(self) -> AsyncIterator[TrioConnection]:
+    async def _session(self, pool: Pool | None = None) -> AsyncIterator[TrioConnection]:
         try:
             with trio.fail_after(self._timeout):
-                async with translated(), self._pool.connection() as connection:
+                async with translated(), (pool or self._pool).connection() as connection:
                     yield connection
         except trio.TooSlowError:
             raise DatabaseUnavailable(f"the database did not answer within {self._timeout:g} s") from None
@@ -255,8 +260,8 @@ class PostgresStore:
         async with self._session() as connection:
             await connection.execute(sql, values)
 
-    async def _fetch(self, sql: bytes, values: Mapping[str, object]) -> tuple[Any, ...]:
-        async with self._session() as connection:
+    async def _fetch(self, sql: bytes, values: Mapping[str, object], pool: Pool | None = None) -> tuple[Any, ...]:
+        async with self._session(pool) as connection:
             cursor = await connection.execute(sql, values)
             return (await cursor.fetchall())[0]
 

@@ -203,7 +203,7 @@ class Settings:
         10.0, seconds(_MOMENT, _HOUR), "Seconds between a worker's heartbeats; less than half of lease."
     )
     poll_interval: float = _option(
-        5.0, seconds(_MOMENT, _HOUR), "Seconds between looks for due messages while there are none."
+        10.0, seconds(_MOMENT, _HOUR), "Seconds between looks for due messages while there are none."
     )
     skip_after: float = _option(
         _HOUR, seconds(1, _YEAR), "Seconds after its due time that a pending message is skipped as too old."

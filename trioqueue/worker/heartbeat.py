@@ -5,13 +5,15 @@ judges its own lease by the monotonic clock, from before the last beat was writt
 at the earliest take its messages, also after it was suspended.
 """
 
+import math
+from collections.abc import Callable
 from typing import Final
 
 import structlog
 import trio
 
 from trioqueue.domain.messages import Incarnation
-from trioqueue.ports import Store, StoreUnavailable
+from trioqueue.ports import Outlook, Store, StoreUnavailable
 from trioqueue.worker.reconnect import reconnect_waits
 
 MARGIN: Final = 0.1
@@ -21,44 +23,54 @@ log = structlog.get_logger(__name__)
 
 
 class Heartbeat:
-    """Writes the heartbeat and knows whether the lease still holds."""
+    """Writes the heartbeat, knows whether the lease still holds, and tells what is to come.
 
-    def __init__(self, store: Store, worker: Incarnation, interval: float) -> None:
+    Args:
+        store: Where it is written.
+        worker: Whose it is.
+        interval: Seconds between two beats.
+        heard: Told with each beat what is to come.
+    """
+
+    def __init__(self, store: Store, worker: Incarnation, interval: float, heard: Callable[[Outlook], object]) -> None:
         self._store = store
         self._worker = worker
         self._interval = interval
-        self._held_until = -1.0
+        self._heard = heard
+        self._beaten_at = -math.inf
 
     @property
     def held_until(self) -> float:
         """Until when, by trio's clock, nobody takes the messages that this worker holds now."""
-        return self._held_until
+        return self._beaten_at + self._worker.lease * (1 - MARGIN)
 
     def holds(self) -> bool:
         """Whether the lease runs now. It may have lapsed in between: see `held_until`."""
-        return trio.current_time() < self._held_until
+        return trio.current_time() < self.held_until
 
-    async def beat(self) -> None:
-        """Write one heartbeat.
+    async def beat(self) -> Outlook:
+        """Write one heartbeat, and say what is to come.
 
         Raises:
             StoreUnavailable: It could not be written; the lease runs on from the last one.
         """
         began = trio.current_time()
-        await self._store.beat(self._worker)
-        self._held_until = began + self._worker.lease * (1 - MARGIN)
+        outlook = await self._store.beat(self._worker)
+        self._beaten_at = max(began, self._beaten_at)
+        self._heard(outlook)
+        return outlook
 
     async def run(self) -> None:
-        """Beat at each interval until cancelled; while the store is away, more often."""
+        """Beat until cancelled, an interval after the last beat; while the store is away, more often."""
         waits = reconnect_waits()
-        wait = self._interval
         while True:
-            await trio.sleep(wait)
+            await trio.sleep_until(self._beaten_at + self._interval)
+            if trio.current_time() < self._beaten_at + self._interval:
+                continue  # the intake has beaten meanwhile
             try:
                 await self.beat()
             except StoreUnavailable as error:
-                wait = min(next(waits), self._interval)
                 log.warning("the heartbeat could not be written", error=str(error), lease_holds=self.holds())
+                await trio.sleep(min(next(waits), self._interval))
             else:
                 waits = reconnect_waits()
-                wait = self._interval

@@ -4,6 +4,7 @@ Slots are taken before rows are claimed, so no message is held that nobody works
 never when the slowest of a batch is done. Mostly the ledger refills it, in the commit of the message that frees it.
 """
 
+import math
 import random
 from typing import Final
 from uuid import UUID
@@ -15,6 +16,7 @@ import trio
 from trioqueue.domain.messages import ClaimedMessage
 from trioqueue.ports import Store, StoreUnavailable
 from trioqueue.worker.drain import Drain
+from trioqueue.worker.heartbeat import Heartbeat
 from trioqueue.worker.pipeline import Pipeline
 from trioqueue.worker.quota import Quota
 from trioqueue.worker.reconnect import reconnect_waits
@@ -22,6 +24,9 @@ from trioqueue.worker.tally import Tally
 
 POLL_JITTER: Final = 0.25
 """The part of the polling interval that is taken off at random, so that many workers do not ask in step."""
+
+SHORTEST_WAIT: Final = 0.05
+"""Seconds of the shortest idle wait, for what came due after it was claimed and before it was looked for."""
 
 log = structlog.get_logger(__name__)
 
@@ -57,6 +62,7 @@ class Intake:
 
     Attributes:
         store: Where messages are claimed.
+        heartbeat: Tells when the next message is due.
         quota: How many may be claimed.
         pipeline: What takes a message to its end.
         limiter: Bounds the messages in flight.
@@ -70,6 +76,7 @@ class Intake:
     """
 
     store: Store
+    heartbeat: Heartbeat
     quota: Quota
     pipeline: Pipeline
     limiter: trio.CapacityLimiter
@@ -86,8 +93,30 @@ class Intake:
         while not self.drain.begun:
             self.wakeup.clear()
             if not await self.fill(nursery, self.batch_size):
-                with self.drain.bounded(self.poll_interval * (1 - POLL_JITTER * self.chance.random())):
-                    await self.wakeup.wait()
+                await self._idle()
+
+    async def _idle(self) -> None:
+        """Wait to be woken or until something is due, and look again at each polling interval.
+
+        What is due at first could not be claimed, because others hold it or its models are avoided: the longer that has
+        been so, the longer it is left alone.
+        """
+        wait = abs(await self._look())
+        while not self.drain.begun:
+            poll = self.poll_interval * (1 - POLL_JITTER * self.chance.random())
+            with self.drain.bounded(min(max(SHORTEST_WAIT, wait), poll)) as scope:
+                await self.wakeup.wait()
+            if wait <= poll or not scope.cancelled_caught:
+                return
+            wait = max(0.0, await self._look())
+
+    async def _look(self) -> float:
+        """Seconds until the next message is due; infinity when none is, and while the store is away."""
+        try:
+            return (await self.heartbeat.beat()).due
+        except StoreUnavailable as error:
+            log.warning("the intake waits for the store", error=str(error))
+            return math.inf
 
     async def run_batch(self, nursery: trio.Nursery) -> None:
         """Claim one batch, or what is due of it."""

@@ -15,8 +15,8 @@ from trioqueue.domain.lookups import CannotTell, LookedUp, SettledPart, UnknownP
 from trioqueue.domain.states import MessageStatus, PartStatus
 from trioqueue.ports import Lookup, Store, StoreUnavailable
 
-INTERVAL: Final = 5.0
-"""Seconds between two rounds."""
+INTERVAL: Final = 30.0
+"""Seconds between two rounds; a part is asked about for the first time a minute after it became unknown."""
 
 ASKED_AT_ONCE: Final = 20
 """Most parts of a round; they are asked about together."""

@@ -89,7 +89,6 @@ class Worker:
         self._incarnation = incarnation
         self._settings = settings
         self._wakeups = wakeups
-        self._heartbeat = Heartbeat(store, incarnation, settings.heartbeat_interval)
         held: set[UUID] = set()
         self._gates = Gates(
             store,
@@ -100,11 +99,19 @@ class Worker:
             adaptive=settings.adaptive_concurrency,
             patience=settings.compute_timeout - settings.generate_timeout * LEAST_TIME,
         )
+        self._upkeep = Upkeep(
+            store,
+            incarnation.id,
+            held,
+            self._gates,
+            gateway.idempotent,
+            settings.skip_after,
+            self.tally,
+            self.wakeup.wake,
+        )
+        self._heartbeat = Heartbeat(store, incarnation, settings.heartbeat_interval, self._upkeep.hear)
         quota = Quota(incarnation.id, self.drain, self._heartbeat, self._gates)
         self._ledger = Ledger(store, quota)
-        self._upkeep = Upkeep(
-            store, incarnation.id, held, self._gates, gateway.idempotent, settings.skip_after, self.tally
-        )
         self._reconciliation = (
             None if lookup is None else Reconciliation(store, lookup, settings.send_timeout, self.wakeup.wake)
         )
@@ -115,6 +122,7 @@ class Worker:
         pipeline = Pipeline(writer, sender, self._ledger, store, self.drain, self.tally, settings.compute_timeout)
         self._intake = Intake(
             store=store,
+            heartbeat=self._heartbeat,
             quota=quota,
             pipeline=pipeline,
             limiter=trio.CapacityLimiter(settings.concurrency),

@@ -4,7 +4,7 @@ It rescues the messages of dead workers, skips what is too old, adopts queued me
 is left alone for long, and lets runs go on that waited for the next day's budget.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Final
 from uuid import UUID
 
@@ -12,19 +12,20 @@ import attrs
 import structlog
 import trio
 
-from trioqueue.ports import Store, StoreUnavailable
+from trioqueue.ports import Outlook, Store, StoreUnavailable
+from trioqueue.worker.alarm import Alarm
 from trioqueue.worker.gates import Gates
 from trioqueue.worker.tally import Tally
 
-INTERVAL: Final = 5.0
-"""Seconds between two rounds: a dead worker's messages are taken within its lease and this."""
+GRACE: Final = 0.05
+"""Seconds after the moment for which a round was wanted: clocks do not run alike."""
 
 log = structlog.get_logger(__name__)
 
 
 @attrs.frozen
 class Upkeep:
-    """One round after another.
+    """A round whenever there is something to do, as the heartbeats tell.
 
     Attributes:
         store: Where the messages are.
@@ -34,6 +35,7 @@ class Upkeep:
         idempotent: Whether the gateway takes the same part twice as one.
         skip_after: Seconds after which a due message is skipped.
         tally: Counts the skipped.
+        wake: Called when messages have become due.
     """
 
     store: Store
@@ -43,6 +45,15 @@ class Upkeep:
     idempotent: bool
     skip_after: float
     tally: Tally
+    wake: Callable[[], object]
+    _alarm: Alarm = attrs.field(factory=Alarm, init=False)
+
+    def hear(self, outlook: Outlook) -> None:
+        """Take note of when the next round is wanted."""
+        wait = min(outlook.upkeep, outlook.due + self.skip_after)
+        if outlook.due <= 0 and self.gates.long_waits():
+            wait = 0.0
+        self._alarm.set(trio.current_time() + max(0.0, wait) + GRACE)
 
     async def run_once(self) -> None:
         """One round.
@@ -53,9 +64,11 @@ class Upkeep:
         rescued = await self.store.rescue(idempotent=self.idempotent, worker=self.owner, held=self.held)
         if rescued.released or rescued.unconfirmed:
             log.warning("rescued messages that nobody worked on", **attrs.asdict(rescued))
-        await self.store.adopt_queued()
+        adopted = await self.store.adopt_queued()
         if resumed := await self.store.resume_runs():
             log.info("runs go on with another day's budget", count=resumed)
+        if rescued.released or adopted or resumed:
+            self.wake()
         if waits := self.gates.long_waits():
             await self.store.postpone(waits)
         skipped = await self.store.skip_old(self.skip_after)
@@ -64,9 +77,9 @@ class Upkeep:
             log.warning("skipped messages that were due too long ago", count=skipped)
 
     async def run(self) -> None:
-        """Rounds until cancelled, the first after an interval."""
+        """Rounds until cancelled."""
         while True:
-            await trio.sleep(INTERVAL)
+            await self._alarm.wait()
             try:
                 await self.run_once()
             except StoreUnavailable as error:
