@@ -2,7 +2,7 @@
 
 import os
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Final, TypeAlias
@@ -15,7 +15,7 @@ from trioqueue.gateways.http_lookup import HttpLookup
 from trioqueue.gateways.internal import InternalGateway
 from trioqueue.http.proxies import transport_for
 from trioqueue.openrouter.client import OpenRouter
-from trioqueue.ports import Gateway, Lookup, Model
+from trioqueue.ports import Gateway, Lookup, Model, Store
 from trioqueue.postgres.campaigns import Campaigns, wakeup_channel
 from trioqueue.postgres.connect import connect
 from trioqueue.postgres.connection import TrioConnection
@@ -27,6 +27,7 @@ from trioqueue.postgres.migrations import Migration, check_schema, migrate
 from trioqueue.postgres.pool import Pool
 from trioqueue.postgres.store import PostgresStore
 from trioqueue.settings import SETTINGS, Settings, SettingsError
+from trioqueue.worker.shards import Shards
 from trioqueue.worker.supervisor import Worker, WorkerSettings
 
 PREPARE_AFTER: Final = 5
@@ -41,7 +42,7 @@ Connect: TypeAlias = Callable[[], Awaitable[TrioConnection]]
 
 @attrs.frozen(eq=False)
 class Database:
-    """A database and the schema that trioqueue uses in it."""
+    """A database and the schemas that trioqueue uses in it."""
 
     connect: Connect
     pool: Pool
@@ -68,15 +69,16 @@ class Database:
         async with translated(), self.pool.connection() as connection:
             return await migrate(connection, self.settings.schema)
 
-    async def check(self) -> None:
-        """Make sure that the schema is up to date.
+    async def check(self, schemas: Iterable[str] = ()) -> None:
+        """Make sure that the schema, or others that are named, are up to date.
 
         Raises:
             SchemaOutdated: It is not.
             DatabaseError: The database refused or was away.
         """
         async with translated(), self.pool.connection() as connection:
-            await check_schema(connection, self.settings.schema)
+            for schema in schemas or (self.settings.schema,):
+                await check_schema(connection, schema)
 
 
 @asynccontextmanager
@@ -185,14 +187,7 @@ def make_worker(database: Database, model: Model, gateway: Gateway, lookup: Look
     """A worker of this process, as a new incarnation."""
     settings = database.settings
     return Worker(
-        store=PostgresStore(
-            database.pool,
-            settings.schema,
-            timeout=settings.statement_timeout + ANSWER_MARGIN,
-            heartbeats=database.heartbeats,
-            fallback_models=settings.fallback_models,
-            daily=settings.daily_limits,
-        ),
+        store=_open_store(database),
         model=model,
         gateway=gateway,
         lookup=lookup,
@@ -204,8 +199,24 @@ def make_worker(database: Database, model: Model, gateway: Gateway, lookup: Look
     )
 
 
+def _open_store(database: Database) -> Store:
+    settings = database.settings
+    stores = [
+        PostgresStore(
+            database.pool,
+            schema,
+            timeout=settings.statement_timeout + ANSWER_MARGIN,
+            heartbeats=database.heartbeats,
+            fallback_models=settings.fallback_models,
+            daily=settings.daily_limits,
+        )
+        for schema in settings.served_schemas
+    ]
+    return stores[0] if len(stores) == 1 else Shards(stores)
+
+
 async def _hear_wakeups(database: Database, wake: Callable[[], None]) -> None:
-    await listen(database.connect, wakeup_channel(database.settings.schema), wake)
+    await listen(database.connect, [wakeup_channel(schema) for schema in database.settings.served_schemas], wake)
 
 
 @asynccontextmanager
@@ -214,7 +225,7 @@ async def open_worker(settings: Settings) -> AsyncIterator[Worker]:
 
     Raises:
         SettingsError: An address or a key is not set.
-        SchemaOutdated: The schema is not up to date.
+        SchemaOutdated: A schema is not up to date.
         DatabaseError: The database refused or was away.
     """
     async with (
@@ -223,5 +234,5 @@ async def open_worker(settings: Settings) -> AsyncIterator[Worker]:
         open_lookup(settings) as lookup,
         open_database(settings) as database,
     ):
-        await database.check()
+        await database.check(settings.served_schemas)
         yield make_worker(database, model, gateway, lookup)

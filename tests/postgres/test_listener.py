@@ -22,6 +22,7 @@ from trioqueue.postgres.errors import DatabaseUnavailable, InvalidConninfo
 from trioqueue.postgres.listener import LONGEST_PAUSE, listen, reconnect_pause
 
 CHANNEL = "Due messages"
+CHANNELS = [CHANNEL, "more of them"]
 
 
 class Alarm:
@@ -69,11 +70,11 @@ async def terminate_listener(observer: TrioConnection) -> None:
 
 
 async def test_notified(observer: TrioConnection, database_url: str) -> None:
-    """Every notification of the channel wakes; others do not."""
-    async with listening(partial(listen, partial(connect, database_url), CHANNEL)) as alarm:
+    """Every notification of a channel that is listened to wakes; others do not."""
+    async with listening(partial(listen, partial(connect, database_url), CHANNELS)) as alarm:
         await observer.execute("select pg_notify('other', '')")
         for n in range(2, 6):
-            await observer.execute("select pg_notify(%s, '')", [CHANNEL])
+            await observer.execute("select pg_notify(%s, '')", [CHANNELS[n % 2]])
             await alarm.wait_for(n)
 
         assert alarm.count == 5
@@ -81,7 +82,7 @@ async def test_notified(observer: TrioConnection, database_url: str) -> None:
 
 async def test_notified_during_a_probe(observer: TrioConnection, database_url: str) -> None:
     """A notification that arrives while the listener asks the server something is not lost."""
-    probing = partial(listen, partial(connect, database_url), CHANNEL, probe_interval=0)
+    probing = partial(listen, partial(connect, database_url), CHANNELS, probe_interval=0)
     async with listening(probing) as alarm:
         for n in range(2, 50):
             await observer.execute("select pg_notify(%s, %s)", [CHANNEL, str(n)])
@@ -93,7 +94,7 @@ async def test_notified_during_a_probe(observer: TrioConnection, database_url: s
 async def test_connection_lost(observer: TrioConnection, database_url: str) -> None:
     """A listener whose connection is lost connects again, and wakes for what it may have missed."""
     connector = partial(connect, database_url, application_name="listener")
-    async with listening(partial(listen, connector, CHANNEL)) as alarm:
+    async with listening(partial(listen, connector, CHANNELS)) as alarm:
         await terminate_listener(observer)
         await alarm.wait_for(2)
         await observer.execute("select pg_notify(%s, '')", [CHANNEL])
@@ -105,7 +106,7 @@ async def test_connection_lost(observer: TrioConnection, database_url: str) -> N
 async def test_connection_lost_after_a_probe(observer: TrioConnection, database_url: str) -> None:
     """A connection that stood a probe and is lost is replaced at once, however many were lost before."""
     connector = partial(connect, database_url, application_name="listener")
-    async with listening(partial(listen, connector, CHANNEL, probe_interval=0)) as alarm:
+    async with listening(partial(listen, connector, CHANNELS, probe_interval=0)) as alarm:
         for n in (2, 3):
             await until(
                 observer,
@@ -135,7 +136,7 @@ async def test_silently_deaf(database_url: str) -> None:
     async def next_connection() -> TrioConnection:
         return connections.pop(0)
 
-    async with listening(partial(listen, next_connection, CHANNEL, probe_interval=0.01)) as alarm:
+    async with listening(partial(listen, next_connection, CHANNELS, probe_interval=0.01)) as alarm:
         await alarm.wait_for(2)
 
         assert not connections
@@ -150,7 +151,7 @@ async def test_silent_server(database_url: str, monkeypatch: pytest.MonkeyPatch)
         async def next_connection() -> TrioConnection:
             return await connect(urls.pop(0))
 
-        async with listening(partial(listen, next_connection, CHANNEL, probe_interval=0, probe_timeout=0.05)) as alarm:
+        async with listening(partial(listen, next_connection, CHANNELS, probe_interval=0, probe_timeout=0.05)) as alarm:
             proxy.silent = True
             await alarm.wait_for(2)
 
@@ -166,7 +167,7 @@ async def test_server_away(autojump_clock: trio.testing.MockClock) -> None:
         raise DatabaseUnavailable("away")
 
     with structlog.testing.capture_logs() as logs, trio.move_on_after(600):
-        await listen(refuse, CHANNEL, lambda: None)
+        await listen(refuse, CHANNELS, lambda: None)
     pauses = [later - earlier for earlier, later in pairwise(attempts)]
 
     assert pauses[0] == 0
@@ -178,7 +179,7 @@ async def test_server_away(autojump_clock: trio.testing.MockClock) -> None:
 async def test_malformed_conninfo() -> None:
     """A connection string that can never work is not tried again."""
     with pytest.raises(InvalidConninfo):
-        await listen(partial(connect, "nonsense"), CHANNEL, lambda: None)
+        await listen(partial(connect, "nonsense"), CHANNELS, lambda: None)
 
 
 @given(failures=st.integers(0, 10**6), jitter=st.floats(0, 1))

@@ -32,10 +32,10 @@ def some_leads(count: int, first: int = 0) -> list[Lead]:
     return [Lead(phone=f"+55119{10_000_000 + n}", primary_phone=f"119{n}", client_name=f"Lead {n}") for n in numbers]
 
 
-async def start_run(pool: Pool, count: int, *, first: int = 0, **changes: Any) -> StartedRun:
+async def start_run(pool: Pool, count: int, *, first: int = 0, schema: str = SCHEMA, **changes: Any) -> StartedRun:
     """A running run of a campaign, with `count` messages that are due."""
     campaign = attrs.evolve(CAMPAIGN, **changes)
-    return await Campaigns(pool, SCHEMA).start(campaign, some_leads(count, first))
+    return await Campaigns(pool, schema).start(campaign, some_leads(count, first))
 
 
 def incarnation(lease: float = 30.0) -> Incarnation:

@@ -13,7 +13,7 @@ import trio
 from tests.support.fakes import FakeGateway, FakeModel, FakeStore, StoredMessage
 from trioqueue.domain.messages import Incarnation
 from trioqueue.domain.screening import ScreeningRule
-from trioqueue.ports import Lookup, Outlook
+from trioqueue.ports import Lookup, Outlook, Store
 from trioqueue.worker.calls import ModelCalls
 from trioqueue.worker.drain import Drain
 from trioqueue.worker.gates import Gates
@@ -145,10 +145,10 @@ async def running(rig: Rig | None = None) -> AsyncIterator[Rig]:
     assert not rig.store.violations
 
 
-def worker(rig: Rig, **changes: Any) -> Worker:
-    """A whole worker on the rig's store, model and gateway."""
+def worker(rig: Rig, store: Store | None = None, **changes: Any) -> Worker:
+    """A whole worker on the rig's store, or another, and its model and gateway."""
     return Worker(
-        store=rig.store,
+        store=store or rig.store,
         model=rig.model,
         gateway=rig.gateway,
         lookup=rig.lookup,

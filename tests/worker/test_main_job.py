@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 import trio
 
-from tests.support.database import fetch, fetch_value, start_run
+from tests.support.database import fetch, fetch_value, migrate_database, start_run
 from tests.support.main_job import main_job
 from trioqueue.domain.screening import ScreeningRule
 from trioqueue.simulator import GatewayFault, ModelFault, ModelTrouble, RequestKind, Rule, SplitShape, WorldSettings
@@ -300,6 +300,29 @@ async def test_a_daemon_is_woken_by_a_new_run(migrated_url: str) -> None:
                 worker.drain.begin()
 
         assert worker.tally.ends == {End.SENT: 3}
+
+
+async def test_a_worker_serves_several_schemas(migrated_url: str) -> None:
+    """Messages of all schemas that the settings name are sent; a run that starts in any of them wakes the worker."""
+    await migrate_database(migrated_url, "north")
+    async with main_job(migrated_url, schemas=("trioqueue", "north"), poll_interval=3600) as job:
+        pool = job.database.pool
+        await start_run(pool, 30, split=False)
+        worker = job.worker()
+        with trio.fail_after(PATIENCE):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(worker.run)
+                await job.world.wait_until(lambda _: len(job.delivered()) == 30)
+                await start_run(pool, 20, schema="north", split=False)
+                await job.world.wait_until(lambda _: len(job.delivered()) == 50)
+                worker.drain.begin()
+        ends = [
+            await fetch_value(pool, f"select array_agg(distinct status) from {schema}.campaign_messages")
+            for schema in ("trioqueue", "north")
+        ]
+
+        assert ends == [["sent"], ["sent"]]
+        assert worker.tally.ends == {End.SENT: 50}
 
 
 async def test_a_limit_stops_all_workers_and_one_call_finds_its_end(migrated_url: str) -> None:

@@ -6,7 +6,7 @@ LISTEN can be lost in silence, with a half-open connection or a pooler that chan
 """
 
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Never
 
 import structlog
@@ -26,7 +26,7 @@ PROBE_TIMEOUT: Final = 10.0
 LONGEST_PAUSE: Final = 30.0
 """Most seconds between two attempts to connect."""
 
-_PROBE: Final = "select exists (select from pg_listening_channels() as channel where channel = %s)"
+_PROBE: Final = "select %s::text[] <@ array(select pg_listening_channels())"
 
 _RANDOM: Final = random.SystemRandom()
 
@@ -35,7 +35,7 @@ log = structlog.get_logger(__name__)
 
 async def listen(
     connect: Callable[[], Awaitable[TrioConnection]],
-    channel: str,
+    channels: Sequence[str],
     wake: Callable[[], object],
     *,
     probe_interval: float = PROBE_INTERVAL,
@@ -45,7 +45,7 @@ async def listen(
 
     Args:
         connect: Opens a connection.
-        channel: The channel's name, exactly as in NOTIFY; quoted here.
+        channels: The names of the channels, exactly as in NOTIFY; quoted here.
         wake: Called for each notification and each time a connection has begun to listen. It must not block.
         probe_interval: Seconds between two probes.
         probe_timeout: Seconds that a probe may take.
@@ -62,29 +62,31 @@ async def listen(
         try:
             async with translated(), await connect() as connection:
                 connection.add_notify_handler(heard)
-                await connection.execute(SQL("listen {}").format(Identifier(channel)))
+                for channel in channels:
+                    await connection.execute(SQL("listen {}").format(Identifier(channel)))
                 wake()
                 while True:
                     with trio.move_on_after(probe_interval):
                         while True:
                             await connection.wait_notified()
-                    await _probe(connection, channel, probe_timeout)
+                    await _probe(connection, channels, probe_timeout)
                     failures = 0
         except InvalidConninfo:
             raise
         except DatabaseError as error:
             pause = reconnect_pause(failures, _RANDOM.random())
             failures += 1
-            log.warning("listening again", channel=channel, error=str(error), pause=round(pause, 1))
+            log.warning("listening again", channels=channels, error=str(error), pause=round(pause, 1))
         await trio.sleep(pause)
 
 
-async def _probe(connection: TrioConnection, channel: str, timeout: float) -> None:
+async def _probe(connection: TrioConnection, channels: Sequence[str], timeout: float) -> None:
     # A connection that answers neither this nor its cancellation is closed, and the next wait says so.
     with trio.move_on_after(timeout):
-        cursor = await connection.execute(_PROBE, [channel])
+        cursor = await connection.execute(_PROBE, [list(channels)])
         if await cursor.fetchone() != (True,):
-            raise DatabaseError(f"the session no longer listens to {channel!r}: is there a pooler in between?")
+            told = ", ".join(channels)
+            raise DatabaseError(f"the session no longer listens to {told}: is there a pooler in between?")
 
 
 def reconnect_pause(failures: int, jitter: float) -> float:

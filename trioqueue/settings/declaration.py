@@ -119,6 +119,12 @@ class Settings:
         DATABASE, "The PostgreSQL database. Unset: an embedded PostgreSQL under data_dir, started and stopped here."
     )
     schema: str = _option("trioqueue", SCHEMA, "The schema of the database that holds every table and function.")
+    schemas: tuple[str, ...] = _option(
+        (),
+        each(SCHEMA),
+        "The schemas that a worker serves, in turn. Unset: the one that schema names. Workers that share a model's "
+        "account name the same one first.",
+    )
     data_dir: Path | None = _option(
         attrs.Factory(_user_data_path),
         PATH,
@@ -223,6 +229,11 @@ class Settings:
     def daily_limits(self) -> Limits:
         """The budget of each day."""
         return Limits(self.max_tokens_per_day, self.max_cost_per_day)
+
+    @property
+    def served_schemas(self) -> tuple[str, ...]:
+        """The schemas whose messages a worker sends."""
+        return self.schemas or (self.schema,)
 
     def __attrs_post_init__(self) -> None:
         if problem := clash(self.heartbeat_interval, self.lease, {}):
