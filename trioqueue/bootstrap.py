@@ -2,7 +2,7 @@
 
 import os
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Final, TypeAlias
@@ -59,15 +59,15 @@ class Database:
         """The messages of the schema."""
         return Messages(self.pool, self.settings.schema)
 
-    async def migrate(self) -> tuple[Migration, ...]:
-        """Bring the schema up to date, and say what was applied.
+    async def migrate(self) -> Mapping[str, tuple[Migration, ...]]:
+        """Bring the schemas that are served up to date, and say what was applied to each.
 
         Raises:
             MigrationError: It cannot be.
             DatabaseError: The database refused or was away.
         """
         async with translated(), self.pool.connection() as connection:
-            return await migrate(connection, self.settings.schema)
+            return {schema: await migrate(connection, schema) for schema in self.settings.served_schemas}
 
     async def check(self, schemas: Iterable[str] = ()) -> None:
         """Make sure that the schema, or others that are named, are up to date.

@@ -151,6 +151,17 @@ async def test_migrate(command: Command, database_url: str) -> None:
     assert second.out == "the schema 'trioqueue' is up to date\n"
 
 
+async def test_migrate_several(command: Command, database_url: str) -> None:
+    """All schemas that a worker would serve are migrated, and each is named."""
+    outcome = await command("migrate", TRIOQUEUE_DATABASE_URL=database_url, TRIOQUEUE_SCHEMAS="north,south")
+    again = await command("migrate", TRIOQUEUE_DATABASE_URL=database_url, TRIOQUEUE_SCHEMA="south")
+
+    assert outcome.code == 0
+    assert outcome.out.startswith("applied 0001_initial to the schema 'north'\n")
+    assert "applied 0001_initial to the schema 'south'\n" in outcome.out
+    assert again.out == "the schema 'south' is up to date\n"
+
+
 async def test_settings_are_shown_with_their_sources(command: Command) -> None:
     """Each setting is printed with its value and source; secrets are masked."""
     (command.directory / "trioqueue.toml").write_text("batch_size = 7\n")

@@ -6,11 +6,16 @@ from trioqueue.cli.prepare import prepare
 
 
 async def migrate() -> None:
-    """Bring the schema of the database up to date. Safe to call at any time, by several at once."""
+    """Bring the schema of the database, or all that are served, up to date.
+
+    Safe to call at any time, by several at once.
+    """
     settings = prepare()
     async with open_database(settings) as database:
         applied = await database.migrate()
-    for migration in applied:
-        say(f"applied {migration.version:04}_{migration.name}")
-    if not applied:
-        say(f"the schema {settings.schema!r} is up to date")
+    for schema, migrations in applied.items():
+        where = f" to the schema {schema!r}" if len(applied) > 1 else ""
+        for migration in migrations:
+            say(f"applied {migration.version:04}_{migration.name}{where}")
+        if not migrations:
+            say(f"the schema {schema!r} is up to date")
