@@ -25,6 +25,7 @@ from trioqueue.postgres.listener import listen
 from trioqueue.postgres.messages import Messages
 from trioqueue.postgres.migrations import Migration, check_schema, migrate
 from trioqueue.postgres.pool import Pool
+from trioqueue.postgres.roles import grant_to_worker
 from trioqueue.postgres.store import PostgresStore
 from trioqueue.settings import SETTINGS, Settings, SettingsError
 from trioqueue.worker.shards import Shards
@@ -68,6 +69,16 @@ class Database:
         """
         async with translated(), self.pool.connection() as connection:
             return {schema: await migrate(connection, schema) for schema in self.settings.served_schemas}
+
+    async def grant_to_worker(self, role: str) -> bool:
+        """Let a role do what a worker does in the schemas that are served, and say whether it was made.
+
+        Raises:
+            MigrationError: Whoever is connected may not grant that.
+            DatabaseError: The database refused or was away.
+        """
+        async with translated(), self.pool.connection() as connection:
+            return any([await grant_to_worker(connection, schema, role) for schema in self.settings.served_schemas])
 
     async def check(self, schemas: Iterable[str] = ()) -> None:
         """Make sure that the schema, or others that are named, are up to date.

@@ -1,18 +1,20 @@
-"""A worker whose role can do just what docs/how-to/least-privilege.md grants it."""
+"""A worker whose role can do just what schema/worker_role.sql grants it."""
 
-import re
 from functools import partial
+from uuid import uuid4
 
 import psycopg.errors
 import pytest
 import trio
+from psycopg.sql import SQL, Identifier
 
 from tests.support.database import fetch, start_run
 from tests.support.main_job import main_job
-from tests.support.reference import DOCS
 from trioqueue.postgres.campaigns import Campaigns
 from trioqueue.postgres.connect import connect
+from trioqueue.postgres.migrations import MigrationError
 from trioqueue.postgres.pool import Pool
+from trioqueue.postgres.roles import grant_to_worker
 from trioqueue.postgres.store import PostgresStore
 from trioqueue.worker.tally import End
 
@@ -22,12 +24,9 @@ PATIENCE = 60.0
 
 
 async def grant(pool: Pool) -> None:
-    """What the page says, in a cluster that may know the role already."""
-    [script] = re.findall(r"```sql\n(.*?)```", (DOCS / "how-to/least-privilege.md").read_text("utf-8"), re.DOTALL)
-    known = await fetch(pool, "select 1 from pg_roles where rolname = %s", ROLE)
-    for statement in script.split(";\n"):
-        if statement.strip() and not (known and "create role" in statement):
-            await fetch(pool, statement)
+    """What `migrate --worker-role` does, by a role that may become the worker's afterwards."""
+    async with pool.connection() as connection:
+        await grant_to_worker(connection, "trioqueue", ROLE)
     await fetch(pool, f"grant {ROLE} to current_user")
 
 
@@ -88,3 +87,24 @@ async def test_no_function_lets_anyone_do_more(pool: Pool) -> None:
 
     assert functions_there > 5
     assert definers == 0
+
+
+async def test_a_role_is_made_once(pool: Pool) -> None:
+    """A role that is not there is made; granting again changes nothing and says so."""
+    role = f"worker {uuid4().hex}"
+    async with pool.connection() as connection:
+        made = await grant_to_worker(connection, "trioqueue", role)
+        again = await grant_to_worker(connection, "trioqueue", role)
+        await connection.execute(SQL("drop owned by {0}; drop role {0}").format(Identifier(role)))
+
+    assert (made, again) == (True, False)
+
+
+async def test_who_may_not_grant_is_told(pool: Pool, migrated_url: str) -> None:
+    """A worker's own role can neither make roles nor grant, and nothing is half done."""
+    await grant(pool)
+    async with await connect(as_worker(migrated_url)) as connection:
+        with pytest.raises(MigrationError, match="nothing was granted to 'other'"):
+            await grant_to_worker(connection, "trioqueue", "other")
+
+    assert await fetch(pool, "select 1 from pg_roles where rolname = 'other'") == []
