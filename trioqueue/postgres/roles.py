@@ -26,7 +26,7 @@ async def grant_to_worker(connection: TrioConnection, schema: str, role: str) ->
             await connection.execute(grants.format(schema=Identifier(schema), role=Identifier(role)))
     except psycopg.errors.InsufficientPrivilege as error:
         raise MigrationError(
-            f"schema {schema!r}: nothing was granted to {role!r}: {error.diag.message_primary}. Who grants must own the "
-            "schema; a role that may make roles can make this one: `create role ... login`"
+            f"schema {schema!r}: nothing was granted to {role!r}: {error.diag.message_primary}. Who grants owns the "
+            "schema, and may make roles where this one is not there"
         ) from error
     return made
