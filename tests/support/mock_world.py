@@ -1,8 +1,11 @@
 """A model and a gateway that do next to nothing, in a process of their own, for benchmarks.
 
 Every request is answered a given time after it came, with one of three bodies that are made once. It counts what it
-answered and measures how long it really took, so that its own lateness is not taken for the worker's. The simulator is
-the one that behaves; this one is only fast. On asyncio, whose protocols are the cheapest server that Python has.
+answered and measures how long it really took, so that its own lateness is not taken for the worker's, and tells the
+CPU that it used itself. The simulator is the one that behaves; this one is only fast. On asyncio, whose protocols are
+the cheapest server that Python has.
+
+A GET is answered with the figures, `GET /N` as soon as N calls have been answered: who measures needs not poll.
 """
 
 import asyncio
@@ -10,12 +13,13 @@ import json
 import random
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Final
+from urllib.parse import urlsplit
 
 import attrs
-import httpx
 import trio
 
 PARTS: Final = (
@@ -45,18 +49,53 @@ _SPLIT = _completion(json.dumps({"messages": PARTS}))
 _SENT = _response(b'{"provider_response": {"key": {"id": "3EB0"}}}')
 
 
+@attrs.frozen
+class Figures:
+    """What the world has done so far.
+
+    Attributes:
+        answered: Calls of the model and the gateway.
+        seconds: What it took for them, together.
+        cpu: Seconds of CPU that it used, for these requests for figures too.
+        at: When this was told, by a clock that all processes of the machine share.
+    """
+
+    answered: int
+    seconds: float
+    cpu: float
+    at: float
+
+
 @attrs.define
-class _Figures:
+class _Count:
+    """What is counted, and who waits for how much of it."""
+
     answered: int = 0
     seconds: float = 0.0
+    waiting: list[tuple[int, Callable[[], None]]] = attrs.field(factory=list)
+
+    def answer(self, seconds: float) -> None:
+        self.answered += 1
+        self.seconds += seconds
+        if self.waiting:
+            self.tell()
+
+    def tell(self) -> None:
+        for entry in [entry for entry in self.waiting if entry[0] <= self.answered]:
+            self.waiting.remove(entry)
+            entry[1]()
+
+    def figures(self) -> bytes:
+        figures = Figures(self.answered, self.seconds, time.process_time(), time.monotonic())
+        return _response(json.dumps(attrs.asdict(figures)).encode())
 
 
 class _Server(asyncio.Protocol):
-    def __init__(self, latency: float, spread: float, figures: _Figures) -> None:
+    def __init__(self, latency: float, spread: float, chance: random.Random, count: _Count) -> None:
         self._latency = latency
         self._spread = spread
-        self._chance = random.Random(1)
-        self._figures = figures
+        self._chance = chance
+        self._count = count
         self._received = b""
         self._transport: asyncio.Transport | None = None
 
@@ -74,7 +113,9 @@ class _Server(asyncio.Protocol):
             return
         self._received = b""
         if head.startswith(b"GET"):
-            self._write(_response(json.dumps(attrs.asdict(self._figures)).encode()))
+            wanted = int(head.split(b" ", 2)[1].removeprefix(b"/") or 0)
+            self._count.waiting.append((wanted, lambda: self._write(self._count.figures())))
+            self._count.tell()
         else:
             loop = asyncio.get_running_loop()
             loop.call_later(
@@ -86,8 +127,7 @@ class _Server(asyncio.Protocol):
 
     def _answer(self, answer: bytes, began: float) -> None:
         self._write(answer)
-        self._figures.answered += 1
-        self._figures.seconds += asyncio.get_running_loop().time() - began
+        self._count.answer(asyncio.get_running_loop().time() - began)
 
     def _write(self, answer: bytes) -> None:
         if self._transport is not None and not self._transport.is_closing():
@@ -106,11 +146,15 @@ class MockWorld:
 
     url: str
 
-    async def figures(self) -> tuple[int, float]:
-        """How many calls it has answered so far, and the seconds that it took for them together; at once."""
-        async with httpx.AsyncClient() as client:
-            told = (await client.get(self.url)).json()
-        return told["answered"], told["seconds"]
+    async def figures(self, after: int = 0) -> Figures:
+        """What it has done, told as soon as it has answered `after` calls."""
+        address = urlsplit(self.url)
+        async with await trio.open_tcp_stream(address.hostname or "", address.port or 0) as stream:
+            await stream.send_all(f"GET /{after} HTTP/1.1\r\n\r\n".encode())
+            told = b""
+            while not told.endswith(b"}"):
+                told += await stream.receive_some()
+        return Figures(**json.loads(told.partition(b"\r\n\r\n")[2]))
 
 
 @asynccontextmanager
@@ -131,9 +175,10 @@ async def mock_world(latency: float, spread: float = 0.0) -> AsyncIterator[MockW
 
 
 async def _serve(latency: float, spread: float) -> None:
-    figures = _Figures()
+    count = _Count()
+    chance = random.Random(1)
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: _Server(latency, spread, figures), "127.0.0.1", 0)
+    server = await loop.create_server(lambda: _Server(latency, spread, chance, count), "127.0.0.1", 0, backlog=1024)
     sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")
     sys.stdout.flush()
     await loop.run_in_executor(None, sys.stdin.buffer.read)

@@ -1,0 +1,68 @@
+"""What a contestant's process is told, and what it tells of itself while it runs.
+
+Only the standard library: the peers' environment has no trioqueue, nor what trioqueue needs.
+"""
+
+import asyncio
+import dataclasses
+import json
+import os
+import resource
+import sys
+import threading
+import time
+from pathlib import Path
+
+
+@dataclasses.dataclass(frozen=True)
+class Order:
+    """What to run, and on what.
+
+    Attributes:
+        database: URL of a database with trioqueue's tables, in which messages are due.
+        world: URL of the model and the gateway.
+        in_flight: Messages at once.
+        http: What requests are made with, see `posting.py`; trioqueue has only its own.
+    """
+
+    database: str
+    world: str
+    in_flight: int
+    http: str = ""
+
+    def arguments(self) -> list[str]:
+        """The order as arguments of a command."""
+        return [json.dumps(dataclasses.asdict(self))]
+
+
+def order() -> Order:
+    """The order that this process was started with."""
+    return Order(**json.loads(sys.argv[1]))
+
+
+def await_start() -> None:
+    """Say that everything is loaded, wait for the word to begin, and answer every later byte with figures."""
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    os.read(0, 1)
+    threading.Thread(target=_answer, daemon=True).start()
+
+
+async def await_start_async() -> None:
+    """The same, where connections are open already."""
+    await asyncio.get_running_loop().run_in_executor(None, await_start)
+
+
+def _answer() -> None:
+    # Raw reads and writes: a daemon thread that held the lock of sys.stdin would make the end of the process fail.
+    while os.read(0, 1):
+        figures = {"cpu": time.process_time(), "rss": _rss(), "at": time.monotonic()}
+        os.write(1, json.dumps(figures).encode() + b"\n")
+
+
+def _rss() -> int:
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:  # not Linux: the most that it ever was, in kB, or bytes on macOS
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak if sys.platform == "darwin" else peak * 1024
