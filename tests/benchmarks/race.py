@@ -2,17 +2,12 @@
 
 From when its slots have been filled twice until as many messages are left as it has slots: in between no slot is empty
 for want of messages, and nothing of starting or ending is counted. The world says when that is by the calls it has
-answered; the contestant's process tells its own CPU and memory at both moments.
+answered; the contestant's process tells its own CPU and memory at both moments. One that is slow is not waited for: it
+is measured for as long as `LONGEST` says, and then killed.
 """
 
-import json
-import os
-import subprocess
-import tempfile
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
 
 import attrs
 import psycopg
@@ -20,19 +15,15 @@ import trio
 
 from tests.benchmarks.contestants import Contestant
 from tests.benchmarks.course import Course
+from tests.benchmarks.entrants import ContestantFailed, entered, environment, reached
 from tests.benchmarks.orders import Order
-from tests.benchmarks.peers import REPOSITORY
-from tests.support.mock_world import Figures, MockWorld, mock_world
+from tests.support.mock_world import MockWorld, mock_world
 
 CALLS: Final = 4
 """Calls of a message: two of the model, two of the gateway."""
 
-ENDING: Final = 120.0
-"""Seconds that a contestant may take for its last messages."""
-
-
-class ContestantFailed(Exception):
-    """It ended before its work was done, or did not do it."""
+LONGEST: Final = 15.0
+"""Seconds after which a contestant that has not come as far is taken as it is: filling its slots, and then measured."""
 
 
 @attrs.frozen
@@ -51,6 +42,11 @@ class Conditions:
     latency: float
     spread: float = 0.0
 
+    @property
+    def ideal_seconds(self) -> float:
+        """What it takes one process that costs nothing."""
+        return self.messages * CALLS * self.latency / self.in_flight
+
 
 @attrs.frozen
 class Outcome:
@@ -62,10 +58,11 @@ class Outcome:
             the latency that the world itself measured.
         cpu_ms: Milliseconds of CPU of its process (or processes) for a message.
         transactions: Transactions for a message, of the whole run.
-        rss_mb: Megabytes of memory at the end.
+        rss_mb: Megabytes of memory at the end, of each process.
         postgres_ms: Milliseconds of CPU of PostgreSQL for a message, of the whole run; None where that is not known.
         world_busy: The share of a core that the world used: at 1 it would be what is measured.
         http: What requests were made with.
+        finished: Whether it sent everything; otherwise it was killed when it had been measured.
     """
 
     calls_per_second: float
@@ -76,95 +73,7 @@ class Outcome:
     postgres_ms: float | None
     world_busy: float
     http: str = ""
-
-
-@attrs.frozen(eq=False)
-class Entrant:
-    """A contestant's process."""
-
-    process: trio.Process
-    _errors: Path
-
-    async def begin(self) -> None:
-        """Give it the word."""
-        await self._tell(b"b")
-
-    async def figures(self) -> dict[str, Any]:
-        """Its CPU in seconds and its memory in bytes, as they are now."""
-        await self._tell(b"?")
-        figures: dict[str, Any] = json.loads(await self.line())
-        return figures
-
-    async def line(self) -> bytes:
-        """What it tells next."""
-        told = b""
-        while not told.endswith(b"\n"):
-            assert self.process.stdout is not None
-            piece = await self.process.stdout.receive_some()
-            if not piece:
-                raise self.failure()
-            told += piece
-        return told
-
-    async def _tell(self, byte: bytes) -> None:
-        assert self.process.stdin is not None
-        try:
-            await self.process.stdin.send_all(byte)
-        except trio.BrokenResourceError:
-            raise self.failure() from None
-
-    async def fail_if_ends(self) -> None:
-        """Wait for its end, which must not come yet."""
-        await self.process.wait()
-        raise self.failure()
-
-    async def end(self) -> None:
-        """Wait for its end, which must be a success."""
-        with trio.move_on_after(ENDING):
-            while self.process.stdout is not None and await self.process.stdout.receive_some():
-                pass
-            if await self.process.wait():
-                raise self.failure()
-
-    def failure(self) -> ContestantFailed:
-        """What it said before it failed."""
-        return ContestantFailed(self._errors.read_text(encoding="utf-8", errors="replace")[-4_000:])
-
-
-def environment(database: str, world: str) -> dict[str, str]:
-    """The environment of a contestant: nothing of the user's settings, no proxies."""
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if not (name.startswith(("TRIOQUEUE_", "OPENROUTER_", "PG")) or name.lower().endswith("_proxy"))
-    }
-    return kept | {
-        "PYTHONPATH": str(REPOSITORY),
-        "TRIOQUEUE_DATABASE_URL": database,
-        "TRIOQUEUE_OPENROUTER_URL": world,
-        "OPENROUTER_API_KEY": "key",
-        "TRIOQUEUE_GATEWAY_URL": f"{world}/send",
-        "TRIOQUEUE_GATEWAY_KEY": "key",
-    }
-
-
-@asynccontextmanager
-async def started(command: Sequence[str], variables: dict[str, str]) -> AsyncIterator[Entrant]:
-    """A process that is loaded and waits for the word; killed at the end of the block if it has not ended."""
-    with tempfile.TemporaryDirectory() as directory:
-        errors = Path(directory) / "errors"
-        with errors.open("wb") as file:
-            process = await trio.lowlevel.open_process(
-                list(command), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=file, env=variables, cwd=directory
-            )
-        try:
-            entrant = Entrant(process, errors)
-            await entrant.line()
-            yield entrant
-        finally:
-            if process.returncode is None:
-                process.kill()
-            await process.wait()
+    finished: bool = True
 
 
 async def race(
@@ -190,50 +99,39 @@ async def race(
 async def _measured(
     course: Course, world: MockWorld, order: Order, command: Sequence[str], conditions: Conditions, processes: int
 ) -> Outcome:
-    async with AsyncExitStack() as stack:
-        variables = environment(order.database, world.url)
-        entrants = [await stack.enter_async_context(started(command, variables)) for _ in range(processes)]
+    async with entered(command, environment(order.database, world.url), processes) as entrants:
         before, postgres_before = course.transactions(order.database), course.cpu()
         for entrant in entrants:
             await entrant.begin()
         slots = conditions.in_flight * processes
-        start, cpu_before, _ = await _reached(world, entrants, CALLS * 2 * slots)
-        stop, cpu_after, rss = await _reached(world, entrants, CALLS * (conditions.messages - slots))
-        for entrant in entrants:
+        longest = max(LONGEST, 1.5 * conditions.ideal_seconds / processes)
+        start = await reached(world, entrants, CALLS * 2 * slots, longest)
+        stop = await reached(world, entrants, CALLS * (conditions.messages - slots), longest)
+        finished = stop.calls >= CALLS * (conditions.messages - slots)
+        for entrant in entrants if finished else ():
             await entrant.end()
     await course.until_left(order.database)
     transactions, postgres_after = course.transactions(order.database) - before, course.cpu()
-    _check_sent(order.database, conditions.messages)
-    calls, seconds = stop.answered - start.answered, stop.at - start.at
+    messages = (await world.figures()).answered / CALLS
+    if finished:
+        _check_sent(order.database, conditions.messages)
+    calls, seconds = stop.calls - start.calls, stop.world.at - start.world.at
+    if not calls:
+        raise ContestantFailed(f"no call was made in {seconds:.0f} seconds")
     per_second = calls / seconds
     return Outcome(
         calls_per_second=per_second,
-        share_of_ideal=per_second * (stop.seconds - start.seconds) / calls / slots,
-        cpu_ms=(cpu_after - cpu_before) / calls * CALLS * 1000,
-        transactions=transactions / conditions.messages,
-        rss_mb=rss / 1e6 / processes,
+        share_of_ideal=per_second * (stop.world.seconds - start.world.seconds) / calls / slots,
+        cpu_ms=(stop.cpu - start.cpu) / calls * CALLS * 1000,
+        transactions=transactions / messages,
+        rss_mb=stop.rss / 1e6 / processes,
         postgres_ms=None
         if postgres_before is None or postgres_after is None
-        else (postgres_after - postgres_before) / conditions.messages * 1000,
-        world_busy=(stop.cpu - start.cpu) / seconds,
+        else (postgres_after - postgres_before) / messages * 1000,
+        world_busy=(stop.world.cpu - start.world.cpu) / seconds,
         http=order.http,
+        finished=finished,
     )
-
-
-async def _reached(world: MockWorld, entrants: Sequence[Entrant], calls: int) -> tuple[Figures, float, float]:
-    """When so many calls have been answered: the world's figures, and the contestant's CPU and memory."""
-    reached: list[Figures] = []
-
-    async def watch(scope: trio.CancelScope) -> None:
-        reached.append(await world.figures(after=calls))
-        scope.cancel()
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(watch, nursery.cancel_scope)
-        for entrant in entrants:
-            nursery.start_soon(entrant.fail_if_ends)
-    told = [await entrant.figures() for entrant in entrants]
-    return reached[0], sum(each["cpu"] for each in told), sum(each["rss"] for each in told)
 
 
 def _check_sent(url: str, messages: int) -> None:
