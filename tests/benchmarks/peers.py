@@ -1,4 +1,7 @@
-"""The peers' environment: Procrastinate, PGQueuer and what they are run with, pinned, away from trioqueue's own."""
+"""The peers' environment: Procrastinate, PGQueuer and what they are run with, pinned, away from trioqueue's own.
+
+matplotlib, which draws what was measured, is there too.
+"""
 
 import shutil
 import subprocess
@@ -18,7 +21,7 @@ PINS: Final = (
     "httpx==0.28.1",
     "httptools==0.9.0",
     "uvloop==0.23.0",
-    "py-spy==0.4.3",
+    "matplotlib==3.11.2",
 )
 """The newest releases when the numbers of docs/performance.md were taken."""
 

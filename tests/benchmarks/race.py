@@ -114,7 +114,7 @@ async def _measured(
     transactions, postgres_after = course.transactions(order.database) - before, course.cpu()
     messages = (await world.figures()).answered / CALLS
     if finished:
-        _check_sent(order.database, conditions.messages)
+        check_sent(order.database, conditions.messages)
     calls, seconds = stop.calls - start.calls, stop.world.at - start.world.at
     if not calls:
         raise ContestantFailed(f"no call was made in {seconds:.0f} seconds")
@@ -134,7 +134,12 @@ async def _measured(
     )
 
 
-def _check_sent(url: str, messages: int) -> None:
+def check_sent(url: str, messages: int) -> None:
+    """Hold the database against what was to be sent.
+
+    Raises:
+        ContestantFailed: Not every message, or not every second part, is recorded as sent.
+    """
     sql = """
         select count(*) filter (where m.status = 'sent'), count(p.*) filter (where p.status = 'sent')
         from trioqueue.campaign_messages m

@@ -1,7 +1,6 @@
 """Contestants in turn, round after round; the medians of their figures, and how trioqueue compares within a round."""
 
 import statistics
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
@@ -9,11 +8,15 @@ import attrs
 
 from tests.benchmarks.contestants import TRIOQUEUE, Contestant
 from tests.benchmarks.course import Course
+from tests.benchmarks.modes import say_progress
 from tests.benchmarks.race import Conditions, Outcome, race
 from tests.benchmarks.tables import number, table
 
 SECONDS: Final = 10.0
 """How long an ideal worker is to be measured, where nothing says how many messages."""
+
+SPREAD: Final = 0.06
+"""Seconds by which a call is shorter or longer, evenly: with none all slots run in step, as they do with no service."""
 
 AT_ONCE: Final = 4_000
 """Messages where calls take no time, and nothing says how many."""
@@ -72,8 +75,10 @@ class Comparison:
         return {**attrs.asdict(self.conditions), "contestants": results}
 
 
-def conditions(in_flight: int, latency: float, spread: float, messages: int | None) -> Conditions:
+def conditions(in_flight: int, latency: float, spread: float | None, messages: int | None) -> Conditions:
     """Conditions, with as many messages as take an ideal worker some seconds if nothing says how many."""
+    if spread is None:
+        spread = min(SPREAD, latency)
     if messages is None:
         messages = max(6 * in_flight, AT_ONCE if not latency else round(in_flight / latency / 4 * SECONDS))
     return Conditions(messages, in_flight, latency, spread)
@@ -91,7 +96,7 @@ async def compare(course: Course, asked: Conditions, contestants: Sequence[Conte
     for turn in range(rounds):
         for contestant in contestants:
             where = f"{asked.in_flight} in flight, round {turn + 1} of {rounds}"
-            print(f"{where}: {contestant.title} ...", file=sys.stderr)
+            say_progress(f"{where}: {contestant.title} ...")
             mine = for_contestant(asked, contestant)
             earlier = outcomes[contestant]
             https = [earlier[0].http] if earlier else contestant.https
@@ -142,6 +147,8 @@ def as_text(comparison: Comparison, rounds: int) -> str:
         f"{told.messages} messages, {told.in_flight} in flight, {told.latency * 1000:.0f}{spread} ms a call, "
         f"medians of {rounds} rounds"
     )
+    if not all(outcome.finished for result in comparison.results for outcome in result.outcomes):
+        title += "; * was measured and not waited for"
     return f"{title}\n{table(_HEADER, [_row(result) for result in comparison.results])}"
 
 
@@ -158,5 +165,5 @@ def _row(result: Result) -> tuple[str, ...]:
         number(result.median(lambda outcome: outcome.world_busy), 2),
         f"{statistics.median(result.times):.2f}x" if result.times else "",
         f"{statistics.median(result.cpu_share):.2f}x" if result.cpu_share else "",
-        result.outcomes[0].http,
+        result.outcomes[0].http + ("" if all(outcome.finished for outcome in result.outcomes) else " *"),
     )
