@@ -45,5 +45,5 @@ def _make() -> None:
         subprocess.run([uv, "pip", "install", "--quiet", "--python", python, *PINS], check=True)
     else:
         subprocess.run([sys.executable, "-m", "venv", "--clear", ENVIRONMENT], check=True)
-        pip: list[str | Path] = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        pip: list[str | Path] = [python, "-m", "pip", "install", "-qq", "--disable-pip-version-check"]
         subprocess.run([*pip, *PINS], check=True)
