@@ -38,7 +38,7 @@ class Entrant:
         await self._tell(b"b")
 
     async def figures(self) -> dict[str, Any]:
-        """Its CPU in seconds and its memory in bytes, as they are now."""
+        """Its CPU in seconds, its memory in bytes and whether it is done, as they are now."""
         await self._tell(b"?")
         figures: dict[str, Any] = json.loads(await self.line())
         return figures
@@ -68,6 +68,8 @@ class Entrant:
 
     async def end(self) -> None:
         """Wait for its end, which must be a success."""
+        assert self.process.stdin is not None
+        await self.process.stdin.aclose()
         with trio.move_on_after(ENDING):
             while self.process.stdout is not None and await self.process.stdout.receive_some():
                 pass
@@ -130,11 +132,13 @@ class Moment:
         world: The world's figures.
         cpu: Seconds of CPU of all processes.
         rss: Bytes of memory of all processes.
+        done: Whether a process has nothing left to do.
     """
 
     world: Figures
     cpu: float
     rss: int
+    done: bool
 
     @property
     def calls(self) -> int:
@@ -161,4 +165,5 @@ async def reached(world: MockWorld, entrants: Sequence[Entrant], calls: int, mos
             nursery.start_soon(entrant.fail_if_ends)
     told = [await entrant.figures() for entrant in entrants]
     now = figures[0] if figures else await world.figures()
-    return Moment(now, sum(each["cpu"] for each in told), sum(each["rss"] for each in told))
+    cpu, rss, done = ([each[name] for each in told] for name in ("cpu", "rss", "done"))
+    return Moment(now, sum(cpu), sum(rss), any(done))

@@ -47,7 +47,7 @@ async def measure(course: Course, asked: Conditions, every: int) -> dict[str, An
                 samples.append({"messages": asked.messages - asked.in_flight, "rss_mb": moment.rss / 1e6})
                 await entrant.end()
             await course.until_left(url)
-            check_sent(url, asked.messages)
+            check_sent(url, asked.messages, (await world.figures()).answered / CALLS)
     sizes = [sample["rss_mb"] for sample in samples]
     return {
         "in_flight": asked.in_flight,

@@ -45,7 +45,7 @@ def await_start() -> None:
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     os.read(0, 1)
-    threading.Thread(target=_answer, daemon=True).start()
+    _answering.start()
 
 
 async def await_start_async() -> None:
@@ -53,10 +53,16 @@ async def await_start_async() -> None:
     await asyncio.get_running_loop().run_in_executor(None, await_start)
 
 
+def await_end() -> None:
+    """Stay when the work is done until nobody asks any more, however short it was; who fails ends at once."""
+    _done.set()
+    _answering.join()
+
+
 def _answer() -> None:
     # Raw reads and writes: a daemon thread that held the lock of sys.stdin would make the end of the process fail.
     while os.read(0, 1):
-        figures = {"cpu": time.process_time(), "rss": _rss(), "at": time.monotonic()}
+        figures = {"cpu": time.process_time(), "rss": _rss(), "done": _done.is_set()}
         os.write(1, json.dumps(figures).encode() + b"\n")
 
 
@@ -66,3 +72,7 @@ def _rss() -> int:
     except OSError:  # not Linux: the most that it ever was, in kB, or bytes on macOS
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return peak if sys.platform == "darwin" else peak * 1024
+
+
+_done = threading.Event()
+_answering = threading.Thread(target=_answer, daemon=True)

@@ -108,13 +108,15 @@ async def _measured(
         start = await reached(world, entrants, CALLS * 2 * slots, longest)
         stop = await reached(world, entrants, CALLS * (conditions.messages - slots), longest)
         finished = stop.calls >= CALLS * (conditions.messages - slots)
+        if stop.done and not finished:
+            raise ContestantFailed(f"it ended after {stop.calls} calls for {conditions.messages} messages")
         for entrant in entrants if finished else ():
             await entrant.end()
     await course.until_left(order.database)
     transactions, postgres_after = course.transactions(order.database) - before, course.cpu()
     messages = (await world.figures()).answered / CALLS
     if finished:
-        check_sent(order.database, conditions.messages)
+        check_sent(order.database, conditions.messages, messages)
     calls, seconds = stop.calls - start.calls, stop.world.at - start.world.at
     if not calls:
         raise ContestantFailed(f"no call was made in {seconds:.0f} seconds")
@@ -134,11 +136,16 @@ async def _measured(
     )
 
 
-def check_sent(url: str, messages: int) -> None:
-    """Hold the database against what was to be sent.
+def check_sent(url: str, messages: int, called: float) -> None:
+    """Hold the database, and the calls that the world answered, against what was to be sent once.
+
+    Args:
+        url: The database.
+        messages: How many were due.
+        called: For how many the world was called.
 
     Raises:
-        ContestantFailed: Not every message, or not every second part, is recorded as sent.
+        ContestantFailed: Not every message and second part is recorded as sent, or calls were made more than once.
     """
     sql = """
         select count(*) filter (where m.status = 'sent'), count(p.*) filter (where p.status = 'sent')
@@ -147,5 +154,7 @@ def check_sent(url: str, messages: int) -> None:
     """
     with psycopg.connect(url) as connection:
         row = connection.execute(sql).fetchone()
-    if row != (messages, messages):
-        raise ContestantFailed(f"of {messages} messages and second parts, {row} were sent")
+    if row != (messages, messages) or called != messages:
+        raise ContestantFailed(
+            f"of {messages} messages and second parts, {row} were sent; calls were made for {called:g}"
+        )

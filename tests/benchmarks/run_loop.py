@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
-from tests.benchmarks.orders import Order, await_start_async, order
+from tests.benchmarks.orders import Order, await_end, await_start_async, order
 from tests.benchmarks.pipeline import by_name, named, send_message
 from tests.benchmarks.posting import posting
 
@@ -60,3 +60,4 @@ async def _run(given: Order) -> None:
 
 if __name__ == "__main__":
     asyncio.run(_run(order()))
+    await_end()

@@ -19,7 +19,7 @@ from pgqueuer.models import Job
 from pgqueuer.queries import Queries
 from pgqueuer.types import QueueExecutionMode
 
-from tests.benchmarks.orders import Order, await_start_async, order
+from tests.benchmarks.orders import Order, await_end, await_start_async, order
 from tests.benchmarks.pipeline import send_message
 from tests.benchmarks.posting import posting
 
@@ -79,4 +79,8 @@ async def _run(given: Order) -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(_load(order()) if "load" in sys.argv else _run(order()))
+    if "load" in sys.argv:
+        uvloop.run(_load(order()))
+    else:
+        uvloop.run(_run(order()))
+        await_end()

@@ -12,7 +12,7 @@ from typing import Any
 
 from procrastinate import App, PsycopgConnector
 
-from tests.benchmarks.orders import Order, await_start_async, order
+from tests.benchmarks.orders import Order, await_end, await_start_async, order
 from tests.benchmarks.pipeline import Post, by_name, named, send_message
 from tests.benchmarks.posting import posting
 
@@ -67,4 +67,8 @@ async def _run(given: Order) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(_load(order()) if "load" in sys.argv else _run(order()))
+    if "load" in sys.argv:
+        asyncio.run(_load(order()))
+    else:
+        asyncio.run(_run(order()))
+        await_end()
