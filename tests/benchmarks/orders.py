@@ -35,17 +35,25 @@ class Order:
         return [json.dumps(dataclasses.asdict(self))]
 
 
+_done = threading.Event()
+_asked_no_more = threading.Event()
+
+
 def order() -> Order:
     """The order that this process was started with."""
     return Order(**json.loads(sys.argv[1]))
 
 
 def await_start() -> None:
-    """Say that everything is loaded, wait for the word to begin, and answer every later byte with figures."""
-    sys.stdout.write("ready\n")
-    sys.stdout.flush()
+    """Say that everything is loaded, wait for the word to begin, and answer every later byte with figures.
+
+    What is printed from then on goes to standard error.
+    """
+    answers = os.dup(1)
+    os.dup2(2, 1)
+    os.write(answers, b"ready\n")
     os.read(0, 1)
-    _answering.start()
+    threading.Thread(target=_answer, args=(answers,), daemon=True).start()
 
 
 async def await_start_async() -> None:
@@ -56,14 +64,15 @@ async def await_start_async() -> None:
 def await_end() -> None:
     """Stay when the work is done until nobody asks any more, however short it was; who fails ends at once."""
     _done.set()
-    _answering.join()
+    _asked_no_more.wait()
 
 
-def _answer() -> None:
+def _answer(answers: int) -> None:
     # Raw reads and writes: a daemon thread that held the lock of sys.stdin would make the end of the process fail.
     while os.read(0, 1):
         figures = {"cpu": time.process_time(), "rss": _rss(), "done": _done.is_set()}
-        os.write(1, json.dumps(figures).encode() + b"\n")
+        os.write(answers, json.dumps(figures).encode() + b"\n")
+    _asked_no_more.set()
 
 
 def _rss() -> int:
@@ -72,7 +81,3 @@ def _rss() -> int:
     except OSError:  # not Linux: the most that it ever was, in kB, or bytes on macOS
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return peak if sys.platform == "darwin" else peak * 1024
-
-
-_done = threading.Event()
-_answering = threading.Thread(target=_answer, daemon=True)
