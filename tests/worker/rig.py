@@ -87,7 +87,7 @@ class Rig:
         self.heartbeat = Heartbeat(self.store, self.incarnation, 10.0, ignore)
         self.gates = make_gates(self.store, self.incarnation.id, self.held)
         self.quota = Quota(self.incarnation.id, self.drain, self.heartbeat, self.gates)
-        self.ledger = Ledger(self.store, self.quota)
+        self.ledger = Ledger(self.store, self.quota, self.held)
         writer = Writer(
             ModelCalls(self.model, self.gates, random.Random(1)),
             self.ledger,

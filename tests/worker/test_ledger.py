@@ -1,5 +1,7 @@
 """The ledger: many messages' facts in one commit, none acknowledged before it is on disk, none lost."""
 
+from uuid import uuid4
+
 import pytest
 import trio
 import trio.testing
@@ -23,7 +25,7 @@ from trioqueue.domain.logs import LogEntry, LogLevel, LogStep
 from trioqueue.domain.messages import Claim
 from trioqueue.domain.states import PartStatus, RunStatus
 from trioqueue.ports import StoreUnavailable
-from trioqueue.worker.ledger import LARGEST_BATCH
+from trioqueue.worker.ledger import FEW, LARGEST_BATCH, LONGEST_PACE, pace
 
 
 def note(claim: Claim, text: str = "noted") -> Noted:
@@ -53,6 +55,30 @@ async def test_one_commit_for_many() -> None:
 
     assert told[2] == others
     assert sorted(told[:2], key=[[first], [second]].index) == [[first], [second]]
+
+
+@pytest.mark.parametrize(("in_flight", "most"), [(FEW, 500), (FEW + 40, 251), (500, 126)])
+@virtual_time
+async def test_with_many_in_flight_commits_begin_apart(in_flight: int, most: int) -> None:
+    """Facts of many messages that come one by one share commits; those of few are committed at once."""
+    rig = Rig()
+    rig.held.update(uuid4() for _ in range(in_flight))
+    async with running(rig):
+        told = await claims(rig, 500)
+        waits: list[float] = []
+
+        async def tell(claim: Claim) -> None:
+            began = trio.current_time()
+            await rig.ledger.record(note(claim))
+            waits.append(trio.current_time() - began)
+
+        async with trio.open_nursery() as nursery:
+            for claim in told:
+                nursery.start_soon(tell, claim)
+                await passes(0.002)
+
+    assert most - 2 <= len(rig.store.commits) <= most
+    assert max(waits) <= pace(in_flight) + 1e-9 <= LONGEST_PACE + 1e-9
 
 
 @virtual_time

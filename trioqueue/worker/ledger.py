@@ -2,12 +2,14 @@
 
 While commits are on their way to the disk, the facts that are told meanwhile gather for the next: at one message in
 flight a fact costs a transaction, at a hundred a small fraction of one, and nothing is acknowledged before it is
-durable. There is no timer: a fact that comes alone is committed at once. The commit that ends a message also claims the
-next one for its slot, which then is never empty.
+durable. With few in flight a fact that comes alone is committed at once; with many, commits begin a few milliseconds
+apart, or every fact would have its own: a message waits for seconds, and commits cost what sending needs. The commit
+that ends a message also claims the next one for its slot, which then is never empty.
 """
 
+import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 from uuid import UUID
 
@@ -28,6 +30,15 @@ LARGEST_BATCH: Final = 1_000
 COMMITS_AT_ONCE: Final = 2
 """Commits under way at the same time: what is told while one is on its way to the disk need not wait for its end. With
 more of them the batches become smaller and the server has more to do."""
+
+FEW: Final = 20
+"""Messages in flight up to which no commit waits: too few facts would come meanwhile."""
+
+PACE: Final = 0.0001
+"""Seconds between the beginnings of two commits, for each message in flight above those."""
+
+LONGEST_PACE: Final = 0.008
+"""Most seconds between them: four waits of half of this are 2% of a message whose four calls take 200 ms each."""
 
 log = structlog.get_logger(__name__)
 
@@ -56,11 +67,14 @@ class Ledger:
     Args:
         store: Where they are committed.
         quota: Says whether the slot of a message that ends may go to another one.
+        held: The messages in flight.
     """
 
-    def __init__(self, store: Store, quota: Quota) -> None:
+    def __init__(self, store: Store, quota: Quota, held: Collection[UUID]) -> None:
         self._store = store
         self._quota = quota
+        self._held = held
+        self._next_at = -math.inf
         self._entries: deque[_Entry] = deque()
         self._under_way: set[UUID] = set()
         self._idle = trio.lowlevel.ParkingLot()
@@ -106,8 +120,11 @@ class Ledger:
 
     async def _run_commits(self) -> None:
         while True:
-            while not (batch := self._take_batch()):
+            await trio.sleep_until(self._next_at)
+            if not (batch := self._take_batch()):
                 await self._idle.park()
+                continue
+            self._next_at = trio.current_time() + pace(len(self._held))
             messages = {entry.message_id for entry in batch}
             self._under_way |= messages
             await self._commit(batch)
@@ -164,6 +181,11 @@ class Ledger:
         for entry in batch:
             # Without a claim: it may have been what was refused.
             await self._commit([entry], claims=False)
+
+
+def pace(in_flight: int) -> float:
+    """Seconds from the beginning of a commit to that of the next, with so many messages in flight."""
+    return min(max(0, in_flight - FEW) * PACE, LONGEST_PACE)
 
 
 _GRAVITY: Final = (

@@ -111,7 +111,7 @@ class Worker:
         )
         self._heartbeat = Heartbeat(store, incarnation, settings.heartbeat_interval, self._upkeep.hear)
         quota = Quota(incarnation.id, self.drain, self._heartbeat, self._gates)
-        self._ledger = Ledger(store, quota)
+        self._ledger = Ledger(store, quota, held)
         self._reconciliation = (
             None if lookup is None else Reconciliation(store, lookup, settings.send_timeout, self.wakeup.wake)
         )
