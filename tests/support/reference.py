@@ -35,6 +35,7 @@ COMMANDS: Final = (
     ["messages", "retry"],
     ["messages", "confirm"],
     ["messages", "resend"],
+    ["doctor"],
     ["settings"],
     ["simulator"],
 )

@@ -55,6 +55,7 @@ messages.command(
     "trioqueue.cli.messages:resend", help="Say of an unconfirmed message that its part has not arrived; send it again."
 )
 app.command(messages)
+app.command("trioqueue.cli.doctor:doctor", help="Check everything that a worker needs, and say what to do.")
 app.command("trioqueue.cli.show_settings:settings", help="Print each setting with its value and where it comes from.")
 app.command("trioqueue.cli.simulator:simulator", help="Run a simulated model and gateway to try things against.")
 

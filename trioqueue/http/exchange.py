@@ -11,7 +11,7 @@ import httpx
 import trio
 
 from trioqueue.http.answers import Answer, Fault, excerpt
-from trioqueue.http.posts import Post, Transport, UnusableEndpoint, checked_header, destination
+from trioqueue.http.posts import Destination, Post, Transport, UnusableEndpoint, checked_header, destination
 
 Exchanged: TypeAlias = Answer | Fault
 """What comes of one POST."""
@@ -46,12 +46,33 @@ class Endpoint:
                 byte of an answer. Most likely the server never read it then, but that is no proof.
         """
         post = Post(content, repeatable=repeatable)
-        with trio.move_on_after(max(timeout, 0.0)):
-            try:
-                if headers:
-                    post.headers = tuple([checked_header(name, value) for name, value in headers.items()])
-                return await self._transport.post(self._destination, post)
-            except (httpx.HTTPError, UnusableEndpoint) as error:
-                reason = excerpt(str(error), "") or type(error).__name__
-                return Fault(reason, begun=post.begun, timed_out=isinstance(error, httpx.TimeoutException))
-        return Fault(f"no whole answer within {timeout:g} s", begun=post.begun, timed_out=True)
+        return await _exchange(self._destination, post, self._transport, headers, timeout)
+
+
+async def get(url: str, headers: Mapping[str, str], transport: Transport, *, timeout: float) -> Exchanged:
+    """Get what is at an address; it may be asked for twice. Faults are returned, as by `Endpoint.post`.
+
+    Args:
+        url: The address, http or https.
+        headers: Headers of the request, among them the key.
+        transport: Who carries the request.
+        timeout: Seconds for the whole exchange.
+
+    Raises:
+        UnusableEndpoint: The address or a header cannot be used.
+    """
+    return await _exchange(destination(url, headers, "GET"), Post(b"", repeatable=True), transport, None, timeout)
+
+
+async def _exchange(
+    destination: Destination, post: Post, transport: Transport, headers: Mapping[str, str] | None, timeout: float
+) -> Exchanged:
+    with trio.move_on_after(max(timeout, 0.0)):
+        try:
+            if headers:
+                post.headers = tuple([checked_header(name, value) for name, value in headers.items()])
+            return await transport.post(destination, post)
+        except (httpx.HTTPError, UnusableEndpoint) as error:
+            reason = excerpt(str(error), "") or type(error).__name__
+            return Fault(reason, begun=post.begun, timed_out=isinstance(error, httpx.TimeoutException))
+    return Fault(f"no whole answer within {timeout:g} s", begun=post.begun, timed_out=True)

@@ -44,12 +44,14 @@ class Destination:
         origin: Where its server is.
         headers: Headers of every request but Host and Content-Length; among them the key.
         head: The same as bytes, from the request line to the last of these headers.
+        method: What is asked of it: POST, or GET, which has no body.
     """
 
     url: httpx.URL
     origin: Origin
     headers: tuple[Header, ...] = attrs.field(repr=False)
     head: bytes = attrs.field(repr=False)
+    method: str = "POST"
 
 
 @attrs.define(eq=False)
@@ -84,8 +86,13 @@ class Transport(trio.abc.AsyncResource):
         """
 
 
-def destination(url: str, headers: Mapping[str, str]) -> Destination:
+def destination(url: str, headers: Mapping[str, str], method: str = "POST") -> Destination:
     """Prepare the requests to an address.
+
+    Args:
+        url: The address.
+        headers: Headers of every request.
+        method: POST, or GET.
 
     Raises:
         UnusableEndpoint: The address or a header cannot be used.
@@ -93,18 +100,21 @@ def destination(url: str, headers: Mapping[str, str]) -> Destination:
     address = _checked_url(url)
     checked = tuple(checked_header(name, value) for name, value in {**_HEADERS, **headers}.items())
     host = address.raw_host.decode("ascii")
-    first = b"POST %b HTTP/1.1\r\nHost: %b\r\n" % (address.raw_path, address.netloc)
+    first = b"%b %b HTTP/1.1\r\nHost: %b\r\n" % (method.encode("ascii"), address.raw_path, address.netloc)
     return Destination(
         url=address,
         origin=(address.scheme, host, address.port or _PORTS[address.scheme]),
         headers=checked,
         head=first + _lines(checked),
+        method=method,
     )
 
 
 def request(destination: Destination, post: Post) -> bytes:
     """The whole request."""
     head = destination.head + _lines(post.headers) if post.headers else destination.head
+    if destination.method == "GET":
+        return head + b"\r\n"
     return b"%bContent-Length: %d\r\n\r\n%b" % (head, len(post.content), post.content)
 
 

@@ -32,7 +32,7 @@ def transport_for(url: str) -> Transport:
         UnusableProxy: The environment names a proxy for it that httpx cannot use.
     """
     address = httpx.URL(url)
-    proxy = _proxy_for(address)
+    proxy = proxy_for(address)
     if proxy is None:
         return HttpTransport()
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=IDLE_SECONDS)
@@ -59,10 +59,10 @@ class HttpxTransport(Transport):
     async def post(self, destination: Destination, post: Post) -> Answer:
         """Exchange a request for a whole answer; see `trioqueue.http.posts.Transport`."""
         request = httpx.Request(
-            "POST",
+            destination.method,
             destination.url,
             headers=[*destination.headers, *post.headers],
-            content=post.content,
+            content=post.content or None,
             extensions={"trace": _Trace(post)},
         )
         response = await self._carrier.handle_async_request(request)
@@ -100,16 +100,17 @@ async def _read(response: httpx.Response) -> bytes:
     return bytes(body)
 
 
-def _proxy_for(address: httpx.URL) -> str | None:
+def proxy_for(address: httpx.URL) -> str | None:
+    """The URL of the proxy that the environment names for an address, perhaps with a password; None for none."""
     proxies = getproxies()
     proxy = proxies.get(address.scheme) or proxies.get("all")
     port = address.port or (443 if address.scheme == "https" else 80)
-    if not proxy or _is_loopback(address.host) or proxy_bypass(f"{address.host}:{port}"):
+    if not proxy or is_loopback(address.host) or proxy_bypass(f"{address.host}:{port}"):
         return None
     return proxy if "://" in proxy else f"http://{proxy}"
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
     """Whether the host is this machine, which a proxy would look for on its own."""
     try:
         return ip_address(host).is_loopback

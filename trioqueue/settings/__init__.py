@@ -8,6 +8,7 @@ from trioqueue.settings.loading import (
     LoadedSettings,
     ShownSetting,
     load_settings,
+    secret_files,
 )
 from trioqueue.settings.rules import Rule, mask_database_url
 
@@ -26,4 +27,5 @@ __all__ = [
     "ShownSetting",
     "load_settings",
     "mask_database_url",
+    "secret_files",
 ]

@@ -180,6 +180,12 @@ def _from_secret_file(setting: Setting, environ: Mapping[str, str], directory: P
         )
 
 
+def secret_files(environ: Mapping[str, str] = os.environ, directory: Path | None = None) -> dict[str, Path]:
+    """The files with secrets that the environment names, by their variables; see `load_settings`."""
+    named = {one.file_variable: environ.get(one.file_variable, "").strip() for one in SETTINGS.values() if one.secret}
+    return {variable: (directory or Path.cwd()) / name for variable, name in named.items() if name}
+
+
 def _from_flags(overrides: Mapping[str, object], directory: Path) -> Iterator[_Given | str]:
     for name, value in overrides.items():
         setting = SETTINGS.get(name)

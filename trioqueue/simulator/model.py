@@ -1,7 +1,7 @@
 """The simulated model: OpenRouter's chat completions."""
 
 import time
-from typing import Final
+from typing import Any, Final
 
 from trioqueue.simulator.choice import Chosen
 from trioqueue.simulator.connection import Request, Respond
@@ -20,12 +20,15 @@ BASE: Final = "/api/v1"
 
 _COMPLETIONS: Final = f"{BASE}/chat/completions".encode()
 _KEY: Final = f"{BASE}/key".encode()
+_MODELS: Final = f"{BASE}/models".encode()
 _KEY_FACTS: Final = {
     "label": "simulated",
     "limit": None,
     "limit_remaining": None,
     "usage": 0,
     "usage_daily": 0,
+    "usage_weekly": 0,
+    "usage_monthly": 0,
     "is_free_tier": False,
 }
 """A key without a limit."""
@@ -49,11 +52,13 @@ class ModelEndpoint:
             await self._calls.refuse(refused, respond)
         elif request.target == _KEY:
             await respond(json_answer(200, {"data": _KEY_FACTS}))
+        elif request.target == _MODELS:
+            await respond(json_answer(200, {"data": [_listed(name) for name in self._settings.models]}))
         else:
             await self._complete(request, respond)
 
     def _refusal(self, request: Request) -> Answer | None:
-        method = {_COMPLETIONS: b"POST", _KEY: b"GET"}.get(request.target)
+        method = {_COMPLETIONS: b"POST", _KEY: b"GET", _MODELS: b"GET"}.get(request.target)
         if method is None:
             return refusal(404, "Not Found", "not_found")
         if request.method != method:
@@ -83,3 +88,14 @@ class ModelEndpoint:
             self._calls.count_tokens(call, good["usage"]["total_tokens"])
             return json_answer(200, good)
         return faulty(chosen.fault, good, self._settings, retry_after=chosen.retry_after, now=now)
+
+
+def _listed(name: str) -> dict[str, Any]:
+    """A model as OpenRouter lists it, as far as anybody looks."""
+    return {
+        "id": name,
+        "canonical_slug": name,
+        "name": name,
+        "context_length": 128_000,
+        "pricing": {"prompt": "0.00000015", "completion": "0.0000006"},
+    }

@@ -71,6 +71,7 @@ class WorldSettings:
             stand there already count as made before.
         model_key: The key that the model accepts.
         gateway_key: The key that the gateway accepts.
+        models: The models that it lists. Calls may name any other.
     """
 
     seed: int = 0
@@ -88,3 +89,4 @@ class WorldSettings:
     deliveries_file: Path | None = None
     model_key: str = attrs.field(default="simulated-model-key", repr=False)
     gateway_key: str = attrs.field(default="simulated-gateway-key", repr=False)
+    models: tuple[str, ...] = ("openai/gpt-4o-mini", "simulated/model", "some/model")

@@ -1,0 +1,1 @@
+"""`trioqueue doctor`: looks at everything that a worker needs, and changes nothing."""
