@@ -68,7 +68,7 @@ async def test_status_for_people(command: Command, leads_file: WriteLeads) -> No
     nothing = await command("run")
 
     assert "no runs yet" in empty.out
-    assert "1 messages are due now" in started.out
+    assert "1 message is due now" in started.out
     assert ran.out.startswith("1 claimed, 1 sent;")
     assert str(run_id) in overview.out
     assert "completed" in details.out

@@ -63,8 +63,17 @@ app.command("trioqueue.cli.simulator:simulator", help="Run a simulated model and
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command that the arguments name, and exit with its code."""
     prepare_streams()
+    from trioqueue.cli.output import Output  # which looks at the streams
+
     try:
-        code = app(arguments, backend="trio", result_action="return_value", print_error=False, exit_on_error=False)
+        code = app(
+            arguments,
+            console=Output(),
+            backend="trio",
+            result_action="return_value",
+            print_error=False,
+            exit_on_error=False,
+        )
     except BaseException as error:
         code = exit_code(error)
         if code is None:

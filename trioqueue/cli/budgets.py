@@ -8,6 +8,7 @@ from cyclopts import Parameter, Token
 
 from trioqueue.cli.numbers import WHOLE
 from trioqueue.domain.budgets import BUDGET_WORDS, Budget, dollars
+from trioqueue.domain.words import counted
 
 
 def _dollars(_kind: Any, tokens: Sequence[Token]) -> Decimal:
@@ -44,7 +45,7 @@ def used(budget: Budget) -> str:
     if budget.limits.max_cost_usd is not None:
         said.append(f"{dollars(budget.counted.cost_usd)} of {dollars(budget.limits.max_cost_usd)}")
     if budget.limits.max_tokens is not None:
-        said.append(f"{budget.counted.tokens} of {budget.limits.max_tokens} tokens")
+        said.append(f"{budget.counted.tokens} of {counted(budget.limits.max_tokens, 'token')}")
     return ", ".join(said)
 
 
@@ -57,7 +58,7 @@ def used_in_full(budget: Budget, answered: Decimal) -> str:
     """
     said = [used(budget)]
     if budget.reserved.tokens:
-        bounds = [f"{budget.reserved.tokens} tokens"]
+        bounds = [counted(budget.reserved.tokens, "token")]
         bounds += [dollars(budget.reserved.cost_usd)] if budget.limits.max_cost_usd is not None else []
         said.append(f"at most {', '.join(bounds)} more for calls under way")
     unanswered = budget.counted.cost_usd - answered

@@ -19,6 +19,7 @@ from trioqueue.domain.budgets import Limits
 from trioqueue.domain.campaigns import Campaign
 from trioqueue.domain.leads import LeadsFileError
 from trioqueue.domain.leads_csv import LeadsFile, read_leads
+from trioqueue.domain.words import counted
 
 DEFAULT_WORKSPACE: Final = UUID(int=0)
 """The workspace of campaigns and leads where none is named."""
@@ -57,8 +58,8 @@ async def start(
     _report(file, leads)
     if file.errors and not skip_bad_rows:
         raise UsageError(
-            f"{leads}: {len(file.errors)} bad rows; nothing was imported. "
-            "Mend them, or import the others with --skip-bad-rows"
+            f"{leads}: {counted(len(file.errors), 'bad row')}; nothing was imported. "
+            "Mend what is wrong, or import the others with --skip-bad-rows"
         )
     if not file.leads:
         raise UsageError(f"{leads}: there are no leads to write to")
@@ -68,7 +69,8 @@ async def start(
     if json:
         say_json(attrs.asdict(run) | {"bad_rows": len(file.errors), "duplicate_rows": len(file.duplicates)})
     else:
-        say(f"run {run.run_id}: {run.messages} messages are due now; send them with `trioqueue run --drain`")
+        due = counted(run.messages, "message is", "messages are")
+        say(f"run {run.run_id}: {due} due now; send with `trioqueue run --drain`")
 
 
 def _utf8(argument: str) -> str:
@@ -102,8 +104,9 @@ def _report(file: LeadsFile, path: Path) -> None:
     for error in file.errors[:SHOWN_ROWS]:
         warn(f"{path}, line {error.line}: {error.reason}")
     if len(file.errors) > SHOWN_ROWS:
-        warn(f"{path}: {len(file.errors) - SHOWN_ROWS} more bad rows")
+        warn(f"{path}: {counted(len(file.errors) - SHOWN_ROWS, 'more bad row')}")
     for row in file.duplicates[:SHOWN_ROWS]:
         warn(f"{path}, line {row.line}: {row.phone} stands in line {row.first_line} already; it is one lead")
     if len(file.duplicates) > SHOWN_ROWS:
-        warn(f"{path}: {len(file.duplicates) - SHOWN_ROWS} more rows with a phone number that stands there already")
+        more = counted(len(file.duplicates) - SHOWN_ROWS, "more row")
+        warn(f"{path}: {more} with a phone number that stands there already")

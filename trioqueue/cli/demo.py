@@ -21,6 +21,7 @@ from trioqueue.cli.progress import show_progress
 from trioqueue.domain.campaigns import Campaign
 from trioqueue.domain.leads_csv import read_leads
 from trioqueue.domain.states import RunStatus
+from trioqueue.domain.words import counted
 from trioqueue.settings import LogLevel, Settings
 from trioqueue.simulator import Latency, ModelFault, ModelTrouble, SplitShape, World, WorldSettings, simulated_world
 from trioqueue.worker.shutdown import drain_on_signal
@@ -109,7 +110,7 @@ async def _report(database: Database, world: World, run_id: UUID, sent: int, sec
     table.add_row("parts", f"{len(keys)} delivered, {len(keys) - len(set(keys))} of them twice")
     faults = sum(world.statistics().model.faults.values())
     table.add_row("faults of the model", f"{faults} (rate limits, broken answers, bad splits), all overcome")
-    table.add_row("model", f"{figures.tokens_used} tokens, ${figures.cost_usd:.4f} (simulated)")
+    table.add_row("model", f"{counted(figures.tokens_used, 'token')}, ${figures.cost_usd:.4f} (simulated)")
     table.add_row("time", f"{seconds:.1f} s; one message at a time would have taken {one_at_a_time:.0f} s")
     show(Panel(table, title="What happened", expand=False))
     say("Every fact of it was in PostgreSQL, which is gone now with the demo.")
@@ -124,4 +125,4 @@ def _show_example(world: World) -> None:
         conversations.setdefault(delivery.conversation_id, []).append(delivery.text)
     if conversations:
         parts = max(conversations.values(), key=len)
-        show(Panel("\n\n".join(map(plain, parts)), title=f"One lead received {len(parts)} parts", width=76))
+        show(Panel("\n\n".join(map(plain, parts)), title=f"One lead received {counted(len(parts), 'part')}", width=76))

@@ -15,6 +15,7 @@ from trioqueue.cli.output import plain, say, say_json, show
 from trioqueue.cli.prepare import prepare
 from trioqueue.domain.message_records import LogRecord, MessageOverview, MessageRecord, PartRecord
 from trioqueue.domain.states import MessageStatus, RunStatus
+from trioqueue.domain.words import counted
 
 MessageId = Annotated[UUID, Parameter(help="The message, as `trioqueue messages list` names it.")]
 AsJson = Annotated[bool, Parameter(negative="", help="Print one JSON object.")]
@@ -144,7 +145,7 @@ def _facts_table(message: MessageRecord) -> Table:
         "status": f"{overview.status}; {_besides(overview)}",
         "run": f"{overview.run_id}, {message.run_status}: {message.campaign}",
         "lead": f"{message.lead_id}: {overview.client_name or 'no name'}, {overview.phone or 'no phone number'}",
-        "written by": f"{message.model}, {message.tokens_used} tokens, ${message.cost_usd:.4f}"
+        "written by": f"{message.model}, {counted(message.tokens_used, 'token')}, ${message.cost_usd:.4f}"
         if message.model
         else None,
         "text": message.text,

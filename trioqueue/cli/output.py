@@ -4,7 +4,7 @@ What cannot be written raises what trioqueue/cli/streams.py says.
 """
 
 import sys
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 import orjson
 from rich.console import Console, RenderableType
@@ -16,13 +16,20 @@ LINE_OF_A_FILE: Final = 200
 """Columns where standard output is no terminal: an id that is folded is no use to a program."""
 
 
-class _Output(Console):
+class Output(Console):
+    """A console of rich whose faults are those of trioqueue/cli/streams.py."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print as rich does."""
+        with written():
+            super().print(*objects, **options)
+
     def on_broken_pipe(self) -> NoReturn:
         """Raise what becomes the exit code, instead of rich's own."""
         raise ReaderGone
 
 
-console = _Output(highlight=False, width=None if sys.stdout.isatty() else LINE_OF_A_FILE)
+console = Output(highlight=False, width=None if sys.stdout.isatty() else LINE_OF_A_FILE)
 """Standard output; plain text where it is no terminal."""
 
 
@@ -36,14 +43,12 @@ def plain(text: str) -> str:
 
 def show(renderable: RenderableType) -> None:
     """Print a table, a panel or a text."""
-    with written():
-        console.print(renderable)
+    console.print(renderable)
 
 
 def say(text: str) -> None:
     """Print a line as it is: what stands in it may come from a lead or from a model."""
-    with written():
-        console.print(plain(text), soft_wrap=True)
+    console.print(plain(text), soft_wrap=True)
 
 
 def say_json(value: object) -> None:

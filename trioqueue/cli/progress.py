@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from trioqueue.domain.words import counted
 from trioqueue.worker.tally import End, Tally
 
 REFRESH: Final = 0.2
@@ -39,4 +40,6 @@ def progress_line(tally: Tally) -> Text:
     """The counts in one line."""
     under_way = tally.claimed - tally.ends.total()
     counts = [f"{tally.ends[end]} {end}" for end in End if tally.ends[end]]
-    return Text(", ".join([f"{tally.claimed} claimed", f"{under_way} under way", *counts, f"{tally.parts_sent} parts"]))
+    return Text(
+        ", ".join([f"{tally.claimed} claimed", f"{under_way} under way", *counts, counted(tally.parts_sent, "part")])
+    )

@@ -10,6 +10,7 @@ from trioqueue.cli.budgets import MaxCost, MaxTokens
 from trioqueue.cli.output import say
 from trioqueue.cli.prepare import prepare
 from trioqueue.domain.budgets import Limits
+from trioqueue.domain.words import counted
 
 RunId = Annotated[UUID, Parameter(help="The run, as `trioqueue status` names it.")]
 
@@ -39,4 +40,4 @@ async def cancel(run_id: RunId, /) -> None:
     async with open_database(prepare()) as database:
         await database.check()
         skipped = await database.campaigns.cancel(run_id)
-    say(f"run {run_id} is cancelled; {skipped} messages skipped")
+    say(f"run {run_id} is cancelled; {counted(skipped, 'message')} skipped")

@@ -13,7 +13,8 @@ from trioqueue.cli.numbers import WHOLE
 from trioqueue.cli.output import say, say_json, warn
 from trioqueue.cli.prepare import prepare
 from trioqueue.cli.progress import show_progress
-from trioqueue.worker.shutdown import drain_on_signal
+from trioqueue.domain.words import counted
+from trioqueue.worker.shutdown import StoppedAtOnce, drain_on_signal
 from trioqueue.worker.tally import End, Tally
 
 Concurrency = Annotated[int | None, WHOLE, Parameter(help="Most messages in flight, 1 to 1000 (default 5).")]
@@ -38,21 +39,32 @@ async def run(
     """
     settings = prepare(batch_size=batch_size, concurrency=concurrency, deadline=deadline)
     began = monotonic()
-    async with open_worker(settings) as worker, trio.open_nursery() as nursery:
-        await nursery.start(drain_on_signal, worker.drain)
-        async with show_progress(worker.tally):
-            in_time = await worker.run_once(deadline=settings.deadline or None, until_empty=drain)
-        nursery.cancel_scope.cancel()
-    duration_ms = round((monotonic() - began) * 1000)
-    if json:
-        say_json(report(worker.tally, duration_ms))
-    else:
-        say(summary(worker.tally, duration_ms))
+    tally = None
+    try:
+        async with open_worker(settings) as worker, trio.open_nursery() as nursery:
+            tally = worker.tally
+            await nursery.start(drain_on_signal, worker.drain)
+            async with show_progress(tally):
+                in_time = await worker.run_once(deadline=settings.deadline or None, until_empty=drain)
+            nursery.cancel_scope.cancel()
+    except* StoppedAtOnce:
+        if tally is not None:
+            _tell(tally, began, json=json)
+        raise
+    _tell(worker.tally, began, json=json)
     for run_id, reason in worker.tally.paused.items():
         warn(f"trioqueue: run {run_id} is paused: {reason}")
     if worker.tally.paused:
         return EXIT_FAILED
     return EXIT_DONE if in_time else EXIT_DEADLINE
+
+
+def _tell(tally: Tally, began: float, *, json: bool) -> None:
+    duration_ms = round((monotonic() - began) * 1000)
+    if json:
+        say_json(report(tally, duration_ms))
+    else:
+        say(summary(tally, duration_ms))
 
 
 async def worker(*, concurrency: Concurrency = None) -> None:
@@ -84,4 +96,5 @@ def summary(tally: Tally, duration_ms: int) -> str:
     counts = [f"{figures[name]} {name}" for name in ("claimed", *End) if figures.get(name)]
     if not counts:
         return "nothing was due"
-    return f"{', '.join(counts)}; {tally.parts_sent} parts, {tally.tokens_used} tokens, {duration_ms / 1000:.1f} s"
+    used = f"{counted(tally.parts_sent, 'part')}, {counted(tally.tokens_used, 'token')}, {duration_ms / 1000:.1f} s"
+    return f"{', '.join(counts)}; {used}"

@@ -21,6 +21,7 @@ from trioqueue.domain.completions import (
     Usage,
 )
 from trioqueue.domain.errors import TrioqueueError
+from trioqueue.domain.words import counted
 
 MOST_TOKENS: Final = 10**15
 LEAST_DOLLARS: Final = Decimal("0.00000001")
@@ -56,7 +57,7 @@ class Limits:
     def __attrs_post_init__(self) -> None:
         if self.max_tokens is not None and not 1 <= self.max_tokens <= MOST_TOKENS:
             raise InvalidLimits(
-                f"a budget of {self.max_tokens} tokens: allowed is a whole number from 1 to {MOST_TOKENS}"
+                f"a budget of {counted(self.max_tokens, 'token')}: allowed is a whole number from 1 to {MOST_TOKENS}"
             )
         if self.max_cost_usd is not None and not is_budget(self.max_cost_usd):
             raise InvalidLimits(f"a budget of {self.max_cost_usd} US dollars: allowed is {BUDGET_WORDS}")
@@ -291,9 +292,8 @@ def check_raised(run_id: object, limits: Limits, spent: Usage) -> None:
         InvalidLimits: The run would be paused again by its next call.
     """
     if limits.max_tokens is not None and limits.max_tokens <= spent.tokens:
-        raise InvalidLimits(
-            f"run {run_id} has spent {spent.tokens} tokens: a budget of {limits.max_tokens} would pause it again"
-        )
+        told = f"run {run_id} has spent {counted(spent.tokens, 'token')}"
+        raise InvalidLimits(f"{told}: a budget of {limits.max_tokens} would pause it again")
     if limits.max_cost_usd is not None and limits.max_cost_usd <= spent.cost_usd:
         told = f"run {run_id} has spent {dollars(spent.cost_usd)}"
         raise InvalidLimits(f"{told}: a budget of {dollars(limits.max_cost_usd)} would pause it again")
@@ -301,8 +301,8 @@ def check_raised(run_id: object, limits: Limits, spent: Usage) -> None:
 
 def _told(budget: Budget, shortage: Shortage, estimate: Estimate) -> str:
     if shortage is Shortage.TOKENS:
-        spent, most = budget.counted.tokens, budget.limits.max_tokens
-        return f"{spent} of {most} tokens are spent, and the next call may take {estimate.tokens}"
+        spent, most = budget.counted.tokens, counted(budget.limits.max_tokens or 0, "token is", "tokens are")
+        return f"{spent} of {most} spent, and the next call may take {estimate.tokens}"
     spent_usd = dollars(budget.counted.cost_usd)
     most_usd = dollars(budget.limits.max_cost_usd or Decimal(0))
     next_one = "" if estimate.cost_usd is None else f", and the next call may cost {dollars(estimate.cost_usd)}"

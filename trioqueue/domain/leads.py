@@ -13,6 +13,7 @@ import attrs
 
 from trioqueue.domain.errors import TrioqueueError
 from trioqueue.domain.phones import PhoneError, normalise_phone
+from trioqueue.domain.words import counted
 
 PHONE_COLUMN: Final = "primary_phone"
 
@@ -101,7 +102,7 @@ def read_row(names: Sequence[str], cells: Sequence[str], line: int, default_regi
         default_region: The region of telephone numbers without country code.
     """
     if len(cells) != len(names):
-        return RowError(line, f"has {len(cells)} cells where the header has {len(names)}")
+        return RowError(line, f"has {counted(len(cells), 'cell')} where the header has {len(names)}")
     if max(map(len, cells)) > MAX_CELL_LENGTH:
         return RowError(line, f"has a cell of more than {MAX_CELL_LENGTH:,} characters")
     values = {name: text for name, cell in zip(names, cells, strict=True) if (text := clean_cell(cell))}

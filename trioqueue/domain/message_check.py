@@ -6,6 +6,7 @@ from trioqueue.domain.errors import TrioqueueError
 from trioqueue.domain.splitting import NothingVisible, TextTooLong, split_deterministically
 from trioqueue.domain.splitting.characters import stripped
 from trioqueue.domain.splitting.limits import MAX_PART_LENGTH
+from trioqueue.domain.words import counted
 
 SHORTEST_MESSAGE: Final = 10
 """Characters, after stripping. What is shorter is a model's failure, not a message."""
@@ -34,10 +35,14 @@ def checked_message(text: str, max_parts: int | None) -> str:
     except NothingVisible as error:
         raise UnfitMessage(str(error)) from error
     if len(message) < SHORTEST_MESSAGE:
-        raise UnfitMessage(f"the model wrote {len(message)} characters, a message has at least {SHORTEST_MESSAGE}")
+        raise UnfitMessage(
+            f"the model wrote {counted(len(message), 'character')}, a message has at least {SHORTEST_MESSAGE}"
+        )
     if max_parts is None:
         if len(message) > LONGEST_UNSPLIT:
-            raise UnfitMessage(f"the model wrote {len(message)} characters, one part has at most {LONGEST_UNSPLIT}")
+            raise UnfitMessage(
+                f"the model wrote {counted(len(message), 'character')}, one part has at most {LONGEST_UNSPLIT}"
+            )
         return message
     if len(message) > MAX_PART_LENGTH:  # else it is one part at least
         try:

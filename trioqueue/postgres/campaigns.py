@@ -15,6 +15,7 @@ from trioqueue.domain.gates import SharedGate
 from trioqueue.domain.leads import Lead
 from trioqueue.domain.logs import LogLevel, LogStep
 from trioqueue.domain.states import RunStatus
+from trioqueue.domain.words import counted
 from trioqueue.postgres.connection import TrioConnection
 from trioqueue.postgres.errors import translated
 from trioqueue.postgres.pool import Pool
@@ -133,8 +134,9 @@ class Campaigns:
         cursor = await connection.execute(self._sql("set_limits"), {"run_id": run_id} | attrs.asdict(limits))
         for tokens, cost_usd, uncounted in await cursor.fetchall():  # none when it is not paused
             if uncounted:
+                in_flight = counted(uncounted, "message is", "messages are")
                 raise InvalidLimits(
-                    f"run {run_id} has had no budget, and {uncounted} messages are in flight uncounted: try again when "
+                    f"run {run_id} has had no budget, and {in_flight} in flight uncounted: try again when "
                     "`trioqueue status` shows none in flight"
                 )
             check_raised(run_id, limits, Usage(tokens, cost_usd))

@@ -9,7 +9,7 @@ from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 import attrs
 from typed_settings.constants import SECRET_REPR
@@ -79,17 +79,31 @@ def _is_http_address(value: object) -> bool:
         return False
 
 
+def _is_database_url(value: object) -> bool:
+    parts = re.fullmatch(_DATABASE_URL, value) if isinstance(value, str) else None
+    if parts is None:
+        return False
+    ports = re.findall(r":([0-9]*)(?=,|$)", parts["hosts"])
+    ports += [port for name, port in parse_qsl((parts["query"] or "?")[1:]) if name == "port"]
+    return all(map(_is_port, ",".join(ports).split(",")))
+
+
+def _is_port(text: str) -> bool:
+    """Whether a port is one, or empty for the usual one."""
+    return not text or (re.fullmatch(r"[0-9]{1,5}", text) is not None and 0 < int(text) < 65_536)
+
+
 # libpq's grammar of connection URIs: a password may not hold a / and ends at the first @.
 _HOST: Final = r"(?:\[[0-9A-Fa-f:.%]+\]|[^:/?@,\[\]\s]*)(?::[0-9]*)?"
 _DATABASE_URL: Final = (
     r"postgres(?:ql)?://(?:[^:/@\s]*(?::(?P<password>[^/@\s]*))?@)?"
-    rf"{_HOST}(?:,{_HOST})*(?:/[^?@\s]*)?(?P<query>\?\S*)?"
+    rf"(?P<hosts>{_HOST}(?:,{_HOST})*)(?:/[^?@\s]*)?(?P<query>\?\S*)?"
 )
 
-DATABASE: Final = matching(
-    "a URL such as postgresql://user:password@host:5432/database, "
-    "with the reserved characters of its password percent-encoded",
-    _DATABASE_URL,
+DATABASE: Final = Rule(
+    "a URL such as postgresql://user:password@host:5432/database, with the reserved characters of its password "
+    "percent-encoded and ports from 1 to 65535",
+    _is_database_url,
 )
 # Anything else is refused by the HTTP client, with an error that repeats the key.
 KEY: Final = matching("1 to 4096 printable ASCII characters without spaces", r"[!-~]{1,4096}")

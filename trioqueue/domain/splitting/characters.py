@@ -10,6 +10,7 @@ from typing import Final
 import regex
 
 from trioqueue.domain.splitting.limits import NothingVisible
+from trioqueue.domain.words import counted
 
 BLANKS: Final = (
     "\t\n\v\f\r\x1c\x1d\x1e\x1f \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
@@ -37,7 +38,9 @@ def stripped(text: str) -> str:
         NothingVisible: Nothing that a person would see is left.
     """
     if not is_visible(text):
-        raise NothingVisible(f"a text of {len(text)} characters has none that can be seen; have it written again")
+        raise NothingVisible(
+            f"a text of {counted(len(text), 'character')} has none that can be seen; have it written again"
+        )
     return text.strip(BLANKS)
 
 
