@@ -58,7 +58,11 @@ async def test_bad_usage(command: Command, arguments: list[str]) -> None:
     assert line.startswith("trioqueue: ")
 
 
-@pytest.mark.parametrize("arguments", [["status"], ["status", "--json"], ["settings"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "arguments",
+    [["status"], ["status", "--json"], ["settings"], ["doctor"], ["--help"], ["run", "--help"], ["--version"]],
+    ids=" ".join,
+)
 async def test_output_that_nobody_reads(command: Command, arguments: list[str]) -> None:
     """When the reader of a pipe has gone the command ends without a word, as others do."""
     reader, writer = os.pipe()
@@ -69,7 +73,9 @@ async def test_output_that_nobody_reads(command: Command, arguments: list[str]) 
     assert (outcome.code, outcome.err) == (141, "")
 
 
-@pytest.mark.parametrize("arguments", [["status"], ["status", "--json"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "arguments", [["status"], ["status", "--json"], ["doctor", "--json"], ["--help"]], ids=" ".join
+)
 async def test_output_that_cannot_be_written(command: Command, arguments: list[str]) -> None:
     """A full disk under standard output is one line and exit code 1."""
     with open("/dev/full", "wb") as full:  # noqa: ASYNC230, PTH123 - a device
@@ -108,6 +114,9 @@ async def test_an_encoding_that_lacks_a_character(command: Command, pool: Pool) 
         (["worker"], {"OPENROUTER_API_KEY": "clé"}, "OPENROUTER_API_KEY is"),
         (["run"], {"HTTPS_PROXY": "nonsense://x", "TRIOQUEUE_GATEWAY_URL": "https://gateway.example/x"}, "proxy"),
         (["status"], {"TRIOQUEUE_DATABASE_URL": "nonsense"}, "TRIOQUEUE_DATABASE_URL"),
+        (["status"], {"TRIOQUEUE_DATABASE_URL": "postgresql://u:p@h:99999/db"}, "TRIOQUEUE_DATABASE_URL"),
+        (["migrate"], {"TRIOQUEUE_DATABASE_URL": "postgresql://u:p@h:abc/db"}, "TRIOQUEUE_DATABASE_URL"),
+        (["run"], {"TRIOQUEUE_DATABASE_URL": "postgresql://u:p@h/db?port=0"}, "TRIOQUEUE_DATABASE_URL"),
     ],
 )
 async def test_bad_settings(

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from uuid import UUID
 
+import orjson
 import trio
 
 from tests.support.backends import until
@@ -278,13 +279,12 @@ async def test_a_killed_worker_sends_nothing_twice(command: Command, world: Worl
     assert unknown == [(states.get("unconfirmed", 0),)]
 
 
-async def test_a_second_signal_stops_at_once(command: Command, pool: Pool) -> None:
-    """A second SIGTERM does not wait for a gateway that does not answer; the exit code names the signal."""
-    await start_run(pool, 1)
+async def stopped_at_once(command: Command, *arguments: str) -> tuple[int, str, str]:
+    """What a command that sends says when a second SIGTERM comes while a gateway does not answer."""
     settings = WorldSettings(gateway_script=[Rule(GatewayFault.ACCEPT_THEN_HANG)])
     async with simulated_world(settings) as slow:
         process = command.start(
-            "worker",
+            *arguments,
             TRIOQUEUE_OPENROUTER_URL=slow.model_url,
             TRIOQUEUE_GATEWAY_URL=slow.gateway_url,
             TRIOQUEUE_SEND_TIMEOUT="50",
@@ -297,10 +297,25 @@ async def test_a_second_signal_stops_at_once(command: Command, pool: Pool) -> No
         while b"draining" not in await trio.to_thread.run_sync(process.stderr.readline):
             pass
         process.send_signal(signal.SIGTERM)
-        code, _, _ = await finished(process)
+        return await finished(process)
+
+
+async def test_a_second_signal_stops_at_once(command: Command, pool: Pool) -> None:
+    """A second SIGTERM does not wait for a gateway that does not answer; the exit code names the signal."""
+    await start_run(pool, 1)
+    code, _, _ = await stopped_at_once(command, "worker")
 
     assert code == 128 + signal.SIGTERM
     assert await fetch(pool, "select status from campaign_message_parts where part_no = 1") == [("sending",)]
+
+
+async def test_a_run_that_is_stopped_at_once_reports(command: Command, pool: Pool) -> None:
+    """Its one object is printed all the same, with what was claimed and has not ended."""
+    await start_run(pool, 1)
+    code, out, _ = await stopped_at_once(command, "run", "--json")
+
+    assert code == 128 + signal.SIGTERM
+    assert (orjson.loads(out)["claimed"], orjson.loads(out)["sent"]) == (1, 0)
 
 
 async def test_an_embedded_server_that_was_killed_is_started_again(command: Command, tmp_path: Path) -> None:

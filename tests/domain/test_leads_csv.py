@@ -96,7 +96,7 @@ def test_line_ends_and_pieces(end: bytes, size: int) -> None:
     found = read(*(whole[start : start + size] for start in range(0, len(whole), size)))
 
     assert [lead.client_name for lead in found.leads] == ["Ana", "Bia\nSouza"]
-    assert found.errors == [RowError(5, "has 1 cells where the header has 5")]
+    assert found.errors == [RowError(5, "has 1 cell where the header has 5")]
 
 
 def test_blank_lines_are_ignored_and_counted() -> None:

@@ -12,6 +12,7 @@ from tests.support.backends import SOMEBODY_WAITS, until
 from tests.support.database import SCHEMA, fetch, fetch_value, incarnation, start_run
 from tests.support.unconfirmed import BODIES, claim_due, ended_run, make_unconfirmed, unconfirmed_facts, unconfirmed_run
 from trioqueue.domain.logs import LogStep
+from trioqueue.domain.message_records import MessageOverview
 from trioqueue.domain.states import MessageStatus, PartStatus
 from trioqueue.ports import Rescued
 from trioqueue.postgres.campaigns import Campaigns, wakeup_channel
@@ -328,16 +329,19 @@ async def test_messages_are_found(pool: Pool, messages: Messages) -> None:
     second = await start_run(pool, 3, first=10)
     await messages.resend(settled)
 
-    assert len(await messages.find(limit=10)) == 5
-    assert [message.message_id for message in await messages.find(run_id=first, limit=10)] == [settled, waiting]
-    assert {message.run_id for message in await messages.find(status=MessageStatus.PENDING, limit=10)} == {
+    async def find(**wanted: Any) -> tuple[MessageOverview, ...]:
+        return (await messages.find(**wanted)).messages
+
+    assert len(await find(limit=10)) == 5
+    assert [message.message_id for message in await find(run_id=first, limit=10)] == [settled, waiting]
+    assert {message.run_id for message in await find(status=MessageStatus.PENDING, limit=10)} == {
         first, second.run_id,
     }  # fmt: skip
-    [unconfirmed] = await messages.find(status=MessageStatus.UNCONFIRMED, limit=10)
+    [unconfirmed] = await find(status=MessageStatus.UNCONFIRMED, limit=10)
     assert (unconfirmed.message_id, unconfirmed.error_message) == (waiting, "read timed out")
     assert unconfirmed.client_name in {"Lead 0", "Lead 1"}
-    assert len(await messages.find(limit=2)) == 2
-    assert await messages.find(run_id=uuid4(), limit=10) == ()
+    assert len(await find(limit=2)) == 2
+    assert await find(run_id=uuid4(), limit=10) == ()
 
 
 async def test_a_message_is_shown_with_its_parts_and_its_log(pool: Pool, messages: Messages) -> None:

@@ -27,6 +27,9 @@ some 8,000, its indexes as many."""
 BUFFERS_OF_AN_INTENT: Final = 40
 """Pages that one of many intents may touch: message, run, lead, conversation and part with their indexes."""
 
+BUFFERS_OF_A_LOOK: Final = 4_000
+"""Pages that a look at 10,000 messages of the newest runs may touch, a quarter of table and indexes."""
+
 LARGE: Final = f"""
 set search_path to {SCHEMA};
 insert into leads (id, workspace_id, client_name, primary_email, primary_phone, phone_normalized, primary_website)
@@ -232,6 +235,28 @@ def test_parts_of_unknown_fate_are_found_through_their_index(large: psycopg.Conn
 
     assert "idx_campaign_messages_unconfirmed" in plan.indexes()
     assert not plan.scanned_tables()
+
+
+@pytest.mark.parametrize("generic", [False, True], ids=["custom", "generic"])
+@pytest.mark.parametrize("status", [None, "sent", "failed", "unconfirmed"])
+def test_a_list_of_messages_is_a_bounded_look(
+    large: psycopg.Connection[Any], status: str | None, generic: bool
+) -> None:
+    """Without a run some of the newest messages are looked at, and those of an indexed state, never the table."""
+    sql = statement("list_recent_messages", SCHEMA).decode()
+    plan = explain(large, sql, {"status": status, "limit": 20}, generic=generic)
+
+    assert not plan.scanned_tables() & {"campaign_messages", "leads"}
+    assert plan.buffers < BUFFERS_OF_A_LOOK
+
+
+@pytest.mark.parametrize("generic", [False, True], ids=["custom", "generic"])
+def test_a_doctor_reads_no_table(large: psycopg.Connection[Any], generic: bool) -> None:
+    """What there is to do is found through the indexes of the queue, whatever waits there."""
+    plan = explain(large, statement("doctor_work", SCHEMA).decode(), {"most": 10_000}, generic=generic)
+
+    assert not plan.scanned_tables() & {"campaign_messages", "leads"}
+    assert plan.buffers < BUFFERS_OF_A_CLAIM
 
 
 def _scans(connection: psycopg.Connection[Any], index: str) -> int:

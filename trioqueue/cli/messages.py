@@ -33,13 +33,17 @@ async def list_messages(
     """List messages, the last changed first."""
     async with open_database(prepare()) as database:
         await database.check()
-        messages = await database.messages.find(run_id=run, status=status, limit=limit)
+        found = await database.messages.find(run_id=run, status=status, limit=limit)
     if json:
-        say_json({"messages": [attrs.asdict(message) for message in messages]})
-    elif messages:
-        show(messages_table(messages))
+        messages = [attrs.asdict(message) for message in found.messages]
+        say_json({"messages": messages, "looked_at": found.looked_at})
+        return
+    if found.messages:
+        show(messages_table(found.messages))
     else:
         say("no such messages")
+    if found.looked_at is not None:
+        say(f"of the {found.looked_at} messages of the newest runs; with --run, all of a run are looked at")
 
 
 async def show_message(message_id: MessageId, /, *, json: AsJson = False) -> None:

@@ -1,7 +1,7 @@
 """Messages as people look through them, and settle or retry them."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import attrs
@@ -36,6 +36,31 @@ class MessageRefused(TrioqueueError):
     """A message is not in the state that an action needs; nothing was changed."""
 
 
+_INDEXED: Final = frozenset(
+    {
+        MessageStatus.QUEUED,
+        MessageStatus.PENDING,
+        MessageStatus.GENERATING,
+        MessageStatus.SENDING,
+        MessageStatus.UNCONFIRMED,
+    }
+)
+"""The states whose messages are found through an index, whatever their runs."""
+
+
+@attrs.frozen
+class FoundMessages:
+    """What was found.
+
+    Attributes:
+        messages: The messages, the last changed first.
+        looked_at: How many messages of the newest runs were looked at; None when that were all.
+    """
+
+    messages: tuple[MessageOverview, ...]
+    looked_at: int | None = None
+
+
 @attrs.frozen(eq=False)
 class Messages:
     """The messages of one schema. Every method raises `DatabaseUnavailable` when the database is away."""
@@ -45,10 +70,16 @@ class Messages:
 
     async def find(
         self, *, run_id: UUID | None = None, status: MessageStatus | None = None, limit: int
-    ) -> tuple[MessageOverview, ...]:
+    ) -> FoundMessages:
         """Messages, the last changed first; of one run or of all, in one state or in any."""
+        name = "list_recent_messages" if run_id is None else "list_messages"
+        values = {"run_id": run_id, "status": status, "limit": limit}
         async with translated(), self.pool.connection() as connection:
-            return await self._find(connection, run_id=run_id, status=status, limit=limit)
+            rows = await self._fetch(connection, name, values)
+        if run_id is not None:
+            return FoundMessages(tuple(map(_overview, rows)))
+        bounded_at = None if status in _INDEXED else rows[0][-1]
+        return FoundMessages(tuple(_overview(row[:-1]) for row in rows if row[0] is not None), bounded_at)
 
     async def show(self, message_id: UUID) -> MessageRecord:
         """Everything there is to know of a message.
@@ -57,16 +88,17 @@ class Messages:
             NoSuchMessage: There is none with this id.
         """
         async with translated(), self.pool.connection() as connection, connection.transaction():
-            found = await self._find(connection, message_id=message_id, limit=1)
+            found = await self._fetch(connection, "find_message", {"message_id": message_id})
             if not found:
                 raise NoSuchMessage(message_id)
-            values = {"message_id": message_id, "run_id": found[0].run_id}
+            overview = _overview(found[0])
+            values = {"message_id": message_id, "run_id": overview.run_id}
             [row] = await self._fetch(connection, "show_message", values)
             parts = await self._fetch(connection, "show_parts", values)
             logs = await self._fetch(connection, "show_logs", values)
         records = tuple(PartRecord(part[0], part[1], PartStatus(part[2]), *part[3:]) for part in parts)
         told = tuple(LogRecord(log[0], LogStep(log[1]), LogLevel(log[2]), *log[3:]) for log in logs)
-        return MessageRecord(found[0], records, told, row[0], RunStatus(row[1]), *row[2:])
+        return MessageRecord(overview, records, told, row[0], RunStatus(row[1]), *row[2:])
 
     async def retry(self, message_id: UUID) -> None:
         """Make a failed or skipped message pending again, due now; its text and its sent parts stay.
@@ -122,21 +154,12 @@ class Messages:
         status = message.overview.status
         return MessageRefused(f"message {message_id} is {status}: {why_not(action, status, message.run_status)}")
 
-    async def _find(
-        self,
-        connection: TrioConnection,
-        *,
-        limit: int,
-        run_id: UUID | None = None,
-        status: MessageStatus | None = None,
-        message_id: UUID | None = None,
-    ) -> tuple[MessageOverview, ...]:
-        values = {"run_id": run_id, "status": status, "message_id": message_id, "limit": limit}
-        rows = await self._fetch(connection, "list_messages", values)
-        return tuple(MessageOverview(row[0], row[1], row[2], row[3], MessageStatus(row[4]), *row[5:]) for row in rows)
-
     async def _wake(self, connection: TrioConnection) -> None:
         await connection.execute(statement("notify_due", self.schema), {"channel": wakeup_channel(self.schema)})
 
     async def _fetch(self, connection: TrioConnection, name: str, values: dict[str, Any]) -> Sequence[tuple[Any, ...]]:
         return await (await connection.execute(statement(name, self.schema), values)).fetchall()
+
+
+def _overview(row: Sequence[Any]) -> MessageOverview:
+    return MessageOverview(row[0], row[1], row[2], row[3], MessageStatus(row[4]), *row[5:])
