@@ -125,7 +125,7 @@ async def test_messages_as_json(command: Command, pool: Pool) -> None:
     assert shown.json | message == shown.json
     assert [part["status"] for part in shown.json["parts"]] == ["sent", "unknown", "planned"]
     assert (shown.json["campaign"], shown.json["logs"]) == ("Autumn", [])
-    assert empty.json == {"messages": []}
+    assert empty.json == {"messages": [], "looked_at": None}
 
 
 async def test_messages_for_people(command: Command, pool: Pool) -> None:
