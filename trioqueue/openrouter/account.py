@@ -3,9 +3,9 @@
 `GET /key` and `GET /models` are OpenRouter's own and free; other servers of its shape have the second at the most.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import Any
 
 import attrs
 
@@ -21,8 +21,6 @@ from trioqueue.domain.checkup.service import (
 from trioqueue.http.answers import Answer, Fault, excerpt, mapping, read_json
 from trioqueue.http.exchange import get
 from trioqueue.http.posts import Transport
-
-_Told = TypeVar("_Told")
 
 
 @attrs.frozen
@@ -41,38 +39,36 @@ class Account:
 
     async def ask_key(self, *, timeout: float) -> KeyAnswer:
         """Ask whether the key is valid, and what it may spend; `timeout` in seconds."""
-        return await self._ask("key", _key_facts, timeout)
+        exchanged = await self._get("key", timeout)
+        return exchanged if isinstance(exchanged, Unreachable) else read_key(exchanged, self.key)
 
     async def ask_models(self, *, timeout: float) -> ModelsAnswer:
         """Ask which models there are; `timeout` in seconds."""
-        return await self._ask("models", _model_list, timeout)
+        exchanged = await self._get("models", timeout)
+        return exchanged if isinstance(exchanged, Unreachable) else read_models(exchanged, self.key)
 
-    async def _ask(
-        self, path: str, read: Callable[[Any], _Told | None], timeout: float
-    ) -> _Told | Refused | Unreachable | Untold:
+    async def _get(self, path: str, timeout: float) -> Answer | Unreachable:
         headers = {"Authorization": f"Bearer {self.key}"}
         exchanged = await get(f"{self.url.rstrip('/')}/{path}", headers, self.transport, timeout=timeout)
-        if isinstance(exchanged, Fault):
-            return Unreachable(excerpt(exchanged.reason, self.key))
-        return read_told(exchanged, path, read, self.key)
+        return Unreachable(excerpt(exchanged.reason, self.key)) if isinstance(exchanged, Fault) else exchanged
 
 
-def read_told(answer: Answer, path: str, read: Callable[[Any], _Told | None], key: str) -> _Told | Refused | Untold:
-    """What an answer tells, for any bytes whatsoever; never raises.
-
-    Args:
-        answer: The answer.
-        path: What was asked for.
-        read: Reads the `data` of the answer; None where that is not what was expected.
-        key: The key of the request; it is left out of reasons.
-    """
+def read_key(answer: Answer, key: str) -> KeyFacts | Refused | Untold:
+    """What an answer tells of the key, for any bytes whatsoever; never raises. `key` is left out of reasons."""
     body = mapping(read_json(answer.body))
+    return _refusal(answer, body, key) or _key_facts(body.get("data")) or Untold("GET /key is answered otherwise")
+
+
+def read_models(answer: Answer, key: str) -> ModelList | Refused | Untold:
+    """What an answer tells of the models, for any bytes whatsoever; never raises. `key` is left out of reasons."""
+    body = mapping(read_json(answer.body))
+    return _refusal(answer, body, key) or _model_list(body.get("data")) or Untold("GET /models is answered otherwise")
+
+
+def _refusal(answer: Answer, body: Mapping[str, Any], key: str) -> Refused | Untold | None:
     if answer.status in (401, 403):
         return Refused(excerpt(f"{answer.status}: {_words(body)}", key))
-    if answer.status == 200 and (told := read(body.get("data"))) is not None:
-        return told
-    what = "something else than was asked for" if answer.status == 200 else str(answer.status)
-    return Untold(excerpt(f"GET /{path} is answered with {what}", key))
+    return None if answer.status == 200 else Untold(f"the service answers {answer.status}")
 
 
 def _words(body: Mapping[str, Any]) -> str:

@@ -12,7 +12,7 @@ OLDEST_VERSION: Final = 140_000
 """PostgreSQL 14, as server_version_num writes it (SPEC 3)."""
 
 SLOW_ROUND_TRIP: Final = 0.02
-"""Seconds. A message takes about ten statements; beyond this the database is in another region."""
+"""Seconds. A message waits for several statements one after another; beyond this the database is in another region."""
 
 SLOW_COMMIT: Final = 0.1
 """Seconds. A disk that syncs takes 1 to 20 ms; parts wait for two commits each."""
@@ -119,7 +119,8 @@ def milliseconds(seconds: float) -> str:
 def _clock(facts: ServerFacts) -> Finding:
     apart = abs(facts.clock_ahead)
     if apart < CLOCKS_APART:
-        return ok(Check.CLOCK, f"the database's clock and this machine's differ by {milliseconds(apart)}")
+        least = milliseconds(max(apart, 0.001))
+        return ok(Check.CLOCK, f"the database's clock and this machine's differ by at most {least}")
     order = "ahead of" if facts.clock_ahead > 0 else "behind"
     advice = "synchronise both (NTP): what is due, and who is alive, follows the database's clock"
     return warning(Check.CLOCK, f"the database's clock is {apart:.0f} s {order} this machine's", advice)
