@@ -1,6 +1,7 @@
 """`trioqueue doctor`: each check, as a process, against a real server and the simulated world."""
 
 import os
+import re
 import socket
 from collections.abc import Mapping
 from contextlib import closing
@@ -14,6 +15,9 @@ from tests.support.command import Command, Outcome
 from tests.support.database import fetch, start_run
 from tests.support.scripted_server import answering, http_answer, read_and_hang, refusing_port, scripted_server
 from tests.support.unconfirmed import unconfirmed_run
+from trioqueue.postgres.checkup import look_at_rights
+from trioqueue.postgres.connect import connect
+from trioqueue.postgres.migrations import schema_directory
 from trioqueue.postgres.pool import Pool
 from trioqueue.simulator import World
 
@@ -168,7 +172,7 @@ async def test_no_embedded_database_yet(command: Command, tmp_path: Path) -> Non
 
 
 async def test_the_role_of_least_privilege(command: Command, pool: Pool, migrated_url: str) -> None:
-    """The role of docs/how-to/least-privilege.md can do all that a worker does, and is no superuser."""
+    """The role that `migrate --worker-role` makes can do all that a worker does, and is no superuser."""
     await grant(pool)
     code, found = await examine(command, TRIOQUEUE_DATABASE_URL=as_worker(migrated_url))
 
@@ -210,6 +214,34 @@ async def test_a_role_without_functions(command: Command, pool: Pool, migrated_u
 
     assert code == 1
     assert f"execute on function {function}" in found["rights"]["found"]
+
+
+async def test_every_right_is_asked_for(command: Command, pool: Pool, migrated_url: str) -> None:
+    """A role that may only look about lacks each right that schema/worker_role.sql grants on a table."""
+    await grant(pool)
+    script = (schema_directory() / "worker_role.sql").read_text(encoding="utf-8")
+    granted = {
+        f"{privilege} on {table}"
+        for privilege, tables in re.findall(r"grant (update|insert|delete) on(.*?)to ", script, re.DOTALL)
+        for table in re.findall(r"\{schema\}\.(\w+)", tables)
+    }
+    await fetch(pool, f"revoke all on all tables in schema trioqueue from {ROLE}")
+    async with await connect(as_worker(migrated_url)) as connection:
+        missing = set(await look_at_rights(connection, "trioqueue"))
+
+    assert len(granted) == 17
+    assert {right for right in missing if not right.startswith("select")} == granted
+
+
+async def test_several_schemas(command: Command, pool: Pool) -> None:
+    """Each schema that is served is looked at, and named."""
+    await start_run(pool, 1)
+    outcome = await command("doctor", TRIOQUEUE_SCHEMAS="trioqueue,second")
+
+    assert outcome.code == 1
+    assert "schema 'trioqueue': it is up to date" in outcome.out
+    assert "schema 'second': the schema 'second' is empty" in outcome.out
+    assert "schema 'trioqueue': messages are due and no worker is alive" in outcome.out
 
 
 async def test_settings_of_a_server_that_loses_commits(command: Command, pool: Pool, migrated_url: str) -> None:

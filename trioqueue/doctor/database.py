@@ -4,11 +4,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, TypeAlias
 
+import attrs
+
 from trioqueue.bootstrap import Database, open_database
 from trioqueue.doctor.machine import look_at_folder
 from trioqueue.domain.checkup.findings import Check, Finding, failure, ok, warning
 from trioqueue.domain.checkup.server import judge_rights, judge_server
-from trioqueue.domain.checkup.work import judge_work
+from trioqueue.domain.checkup.work import judge_gates, judge_work
+from trioqueue.postgres.campaigns import Campaigns
 from trioqueue.postgres.checkup import look_at_rights, look_at_server, look_at_work
 from trioqueue.postgres.connection import TrioConnection
 from trioqueue.postgres.embedded import START_SECONDS, EmbeddedPostgresError
@@ -78,38 +81,59 @@ async def _look(
 ) -> tuple[str, ...]:
     settings = database.settings
     facts = await look_at_server(connection, other, embedded=settings.database_url is None)
+    # Beside the pool, heartbeats and LISTEN have a connection each.
+    needed = settings.pool_size + 1 + settings.listen
     for finding in judge_server(
-        facts,
-        pool_size=settings.pool_size,
-        prepared_statements=settings.prepared_statements,
-        listen=settings.listen,
+        facts, needed=needed, prepared_statements=settings.prepared_statements, listen=settings.listen
     ):
         report(finding)
-    missing = await look_at_rights(connection, settings.schema)
+    ready = [
+        schema
+        for schema in settings.served_schemas
+        if await _is_ready(database, connection, schema, _labelled(report, schema, settings))
+    ]
+    models: set[str] = set()
+    for schema in ready:
+        work = await look_at_work(connection, schema)
+        models.update(work.models)
+        for finding in judge_work(work):
+            _labelled(report, schema, settings)(finding)
+    if settings.served_schemas[0] in ready:  # the one whose gates count
+        for finding in judge_gates(await Campaigns(database.pool, settings.served_schemas[0]).gates()):
+            report(finding)
+    return tuple(models)
+
+
+def _labelled(report: Report, schema: str, settings: Settings) -> Report:
+    """What says of which schema a finding is, where there are several."""
+    if len(settings.served_schemas) == 1:
+        return report
+    return lambda finding: report(attrs.evolve(finding, found=f"schema {schema!r}: {finding.found}"))
+
+
+async def _is_ready(database: Database, connection: TrioConnection, schema: str, report: Report) -> bool:
+    """Whether a worker can work on a schema: it is up to date, and the role may do all that a worker does."""
+    missing = await look_at_rights(connection, schema)
     if missing:
         report(judge_rights(missing))
     if any(right in _UNREADABLE or right.startswith("usage on schema") for right in missing):
         report(warning(Check.SCHEMA, "its version could not be read", "grant the role its rights first"))
-        return ()
-    if not await _is_up_to_date(database, report):
-        return ()
-    if missing:
-        return ()
-    report(judge_rights(()))
-    work = await look_at_work(connection, settings.schema)
-    for finding in judge_work(work, await database.campaigns.gates()):
-        report(finding)
-    return work.models
+        return False
+    if not await _is_up_to_date(database, schema, report):
+        return False
+    if not missing:
+        report(judge_rights(()))
+    return not missing
 
 
-async def _is_up_to_date(database: Database, report: Report) -> bool:
+async def _is_up_to_date(database: Database, schema: str, report: Report) -> bool:
     try:
-        await database.check()
+        await database.check([schema])
     except SchemaOutdated as error:
         report(failure(Check.SCHEMA, str(error), "run `trioqueue migrate`"))
         return False
     except MigrationError as error:
         report(failure(Check.SCHEMA, str(error), "use the version of trioqueue that the schema was made by, or newer"))
         return False
-    report(ok(Check.SCHEMA, f"{database.settings.schema!r} is up to date"))
+    report(ok(Check.SCHEMA, "it is up to date"))
     return True

@@ -32,7 +32,7 @@ GOOD = ServerFacts(
 
 def judged(settings: dict[str, Any] | None = None, **changes: Any) -> dict[Check, Finding]:
     """The findings about a good server with changes."""
-    given: dict[str, Any] = {"pool_size": 4, "prepared_statements": True, "listen": True, **(settings or {})}
+    given: dict[str, Any] = {"needed": 5, "prepared_statements": True, "listen": True, **(settings or {})}
     return {finding.check: finding for finding in judge_server(attrs.evolve(GOOD, **changes), **given)}
 
 

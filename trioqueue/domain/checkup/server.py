@@ -67,12 +67,12 @@ class ServerFacts:
     superuser: bool
 
 
-def judge_server(facts: ServerFacts, *, pool_size: int, prepared_statements: bool, listen: bool) -> Iterator[Finding]:
+def judge_server(facts: ServerFacts, *, needed: int, prepared_statements: bool, listen: bool) -> Iterator[Finding]:
     """What the facts mean for a worker.
 
     Args:
         facts: The facts.
-        pool_size: The setting.
+        needed: How many connections a worker may have.
         prepared_statements: The setting.
         listen: The setting.
     """
@@ -83,7 +83,7 @@ def judge_server(facts: ServerFacts, *, pool_size: int, prepared_statements: boo
     if facts.pooled:
         yield _pooler(facts, prepared_statements=prepared_statements, listen=listen)
     else:
-        yield _connections(facts, needed=pool_size + listen)
+        yield _connections(facts, needed=needed)
     yield _durability(facts)
     yield _role(facts)
 
@@ -171,7 +171,7 @@ def _role(facts: ServerFacts) -> Finding:
     if facts.embedded:
         return ok(Check.ROLE, f"{facts.role}, whom only this account can be")
     if facts.superuser:
-        advice = "make workers a role of their own (docs/how-to/least-privilege.md)"
+        advice = "`trioqueue migrate --worker-role ROLE` makes one that can do less (docs/how-to/least-privilege.md)"
         return warning(Check.ROLE, f"{facts.role} is a superuser, which a worker need not be", advice)
     return ok(Check.ROLE, f"{facts.role}, no superuser")
 
@@ -181,4 +181,8 @@ def judge_rights(missing: Sequence[str]) -> Finding:
     if not missing:
         return ok(Check.RIGHTS, "the role can do what a worker does")
     shown = ", ".join(missing[:5]) + (f" and {counted(len(missing) - 5, 'more right')}" if len(missing) > 5 else "")
-    return failure(Check.RIGHTS, f"the role lacks: {shown}", "grant them (docs/how-to/least-privilege.md)")
+    return failure(
+        Check.RIGHTS,
+        f"the role lacks: {shown}",
+        "`trioqueue migrate --worker-role ROLE` grants them (docs/how-to/least-privilege.md)",
+    )

@@ -37,12 +37,11 @@ class WorkFacts:
     models: tuple[str, ...]
 
 
-def judge_work(facts: WorkFacts, gates: Sequence[SharedGate]) -> Iterator[Finding]:
+def judge_work(facts: WorkFacts) -> Iterator[Finding]:
     """What somebody should look at."""
     yield _workers(facts)
     yield _runs(facts)
     yield _unconfirmed(facts)
-    yield from _gates(gates)
 
 
 def _workers(facts: WorkFacts) -> Finding:
@@ -73,7 +72,8 @@ def _unconfirmed(facts: WorkFacts) -> Finding:
     return warning(Check.UNCONFIRMED, f"{many} unconfirmed: {found}", advice)
 
 
-def _gates(gates: Sequence[SharedGate]) -> Iterator[Finding]:
+def judge_gates(gates: Sequence[SharedGate]) -> Iterator[Finding]:
+    """Which models are left alone."""
     shut = [gate for gate in gates if gate.seconds > 0]
     if not shut:
         yield ok(Check.GATES, "no model is left alone")

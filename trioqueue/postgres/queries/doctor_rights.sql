@@ -1,4 +1,4 @@
--- What the current role lacks of what a worker does; the same as docs/how-to/least-privilege.md grants.
+-- What the current role lacks of what a worker does; the same as schema/worker_role.sql grants.
 with schema as (
   select n.oid, has_schema_privilege(n.oid, 'usage') as usable
   from pg_catalog.pg_namespace n
