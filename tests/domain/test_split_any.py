@@ -114,7 +114,7 @@ def test_limits_of_the_number_of_parts(max_parts):
 )
 def test_nothing_to_see(text):
     """A text in which nobody sees anything has no parts, and that is said without repeating it."""
-    with pytest.raises(NothingVisible, match=f"a text of {len(text)} characters"):
+    with pytest.raises(NothingVisible, match=f"a text of {len(text)} character"):
         split_by_answer(text, None, 3)
 
 
