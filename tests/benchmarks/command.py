@@ -6,7 +6,7 @@ from typing import Final
 
 import trio
 
-from tests.benchmarks import idle, memory, plot, processes, sequential, start, throughput_mode, wakeup
+from tests.benchmarks import claims, idle, memory, plot, processes, sequential, start, throughput_mode, wakeup
 from tests.benchmarks.modes import Mode
 
 MODES: Final[tuple[Mode, ...]] = (
@@ -17,6 +17,7 @@ MODES: Final[tuple[Mode, ...]] = (
     start.MODE,
     wakeup.MODE,
     idle.MODE,
+    claims.MODE,
 )
 
 
