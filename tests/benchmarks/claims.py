@@ -116,16 +116,19 @@ def _measure(url: str, sizes: list[int], claim: int, claims: int) -> Iterator[Cl
         connection.execute(RUNS_AND_LEADS.format(runs=RUNS, leads=leads).encode(), prepare=False)
         due = finished = 0
         for size in sizes:
-            _fill(connection, "running", "pending", due, size)
+            fill(connection, "running", "pending", due, size)
             due = size
             yield _claims(connection, due, finished, claim, claims)
-            _fill(connection, "completed", "sent", finished, size * FINISHED_FOR_EACH)
+            fill(connection, "completed", "sent", finished, size * FINISHED_FOR_EACH)
             finished = size * FINISHED_FOR_EACH
             yield _claims(connection, due, finished, claim, claims)
 
 
-def _fill(connection: psycopg.Connection[Any], run_status: str, status: str, has: int, wanted: int) -> None:
-    values = {"run_status": run_status, "status": status, "runs": RUNS, "first": has, "last": wanted - 1}
+def fill(
+    connection: psycopg.Connection[Any], run_status: str, status: str, has: int, wanted: int, runs: int = RUNS
+) -> None:
+    """Add messages of one status, evenly to all runs of a status, until there are as many as wanted."""
+    values = {"run_status": run_status, "status": status, "runs": runs, "first": has, "last": wanted - 1}
     connection.execute(MESSAGES.encode(), values)
     connection.execute(b"vacuum (analyze)")
     connection.execute(b"checkpoint")

@@ -6,7 +6,7 @@ from typing import Final
 
 import trio
 
-from tests.benchmarks import claims, idle, memory, plot, processes, sequential, start, throughput_mode, wakeup
+from tests.benchmarks import churn, claims, idle, memory, plot, processes, sequential, start, throughput_mode, wakeup
 from tests.benchmarks.modes import Mode
 
 MODES: Final[tuple[Mode, ...]] = (
@@ -18,6 +18,7 @@ MODES: Final[tuple[Mode, ...]] = (
     wakeup.MODE,
     idle.MODE,
     claims.MODE,
+    churn.MODE,
 )
 
 

@@ -1,6 +1,6 @@
 """The short forms of the modes that measure trioqueue alone: what they count and tell, never how long it took."""
 
-from tests.benchmarks import idle, memory, processes, start, wakeup
+from tests.benchmarks import churn, claims, idle, memory, processes, start, wakeup
 from tests.benchmarks.course import Course
 from tests.benchmarks.race import Conditions
 
@@ -47,3 +47,22 @@ async def test_idle(course: Course):
     assert figures["statements_per_second"] == sum(figures["statements"].values()) / 0.01
     assert figures["share_of_core"] >= 0
     assert not [line for line in figures["statements"] if "parts are about to leave" in line]
+
+
+async def test_claims_cost_no_more_beside_more_rows(course: Course):
+    """Ten times the rows cost a claim some index pages more, not ten times as many."""
+    small, _, _, large = await claims.measure(course, [2_000, 20_000], claim=20, claims=3)
+
+    assert (small.due, small.finished, large.due, large.finished) == (2_000, 0, 20_000, 100_000)
+    assert large.pages < 2 * small.pages
+    assert small.milliseconds > 0
+
+
+async def test_churn(course: Course):
+    """All messages go through: a third before a snapshot is held, some while it is, and the rest."""
+    before, held, after = await churn.measure(course, messages=1_500, held=0.001)
+
+    assert before.messages == 500
+    assert before.messages + held.messages + after.messages == 1_500
+    assert held.messages > 0
+    assert "snapshot held" in churn.as_text([before, held, after])
