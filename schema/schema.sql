@@ -354,6 +354,7 @@ CREATE TABLE trioqueue.campaign_runs (
     unpriced_calls integer DEFAULT 0 NOT NULL,
     resumes_at timestamp with time zone,
     resumed_at timestamp with time zone,
+    pruned_at timestamp with time zone,
     CONSTRAINT campaign_runs_check CHECK ((leads_processed >= ((leads_success + leads_failed) + leads_skipped))),
     CONSTRAINT campaign_runs_check1 CHECK (((status = 'paused'::text) = (paused_at IS NOT NULL))),
     CONSTRAINT campaign_runs_check2 CHECK (((status <> 'completed'::text) OR (completed_at IS NOT NULL))),
@@ -416,6 +417,8 @@ COMMENT ON COLUMN trioqueue.campaign_runs.unpriced_calls IS 'Calls under way of 
 COMMENT ON COLUMN trioqueue.campaign_runs.resumes_at IS 'When it goes on by itself if it is paused then: after a day''s budget.';
 
 COMMENT ON COLUMN trioqueue.campaign_runs.resumed_at IS 'When it last went on by itself; messages that were due before count as due then.';
+
+COMMENT ON COLUMN trioqueue.campaign_runs.pruned_at IS 'When its messages and its log were removed, long after it was over; its counters stay.';
 
 CREATE FUNCTION trioqueue.complete_campaign_runs(p_run_ids uuid[]) RETURNS SETOF uuid
     LANGUAGE sql
@@ -740,6 +743,62 @@ end;
 $$;
 
 COMMENT ON FUNCTION trioqueue.mark_old_campaign_messages_as_skipped(p_one_hour_ago timestamp with time zone, p_limit integer) IS 'Skips the pending messages of running runs that were due before the given time, as many as the limit says; returns how many.';
+
+CREATE FUNCTION trioqueue.prune_campaign_run(p_days integer, p_limit integer) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'trioqueue', 'pg_temp'
+    AS $$
+declare
+  v_run_id uuid;
+  v_removed integer;
+begin
+  if p_days < 1 then
+    raise exception 'p_days is %: what has been over for less than a day is kept', p_days
+      using errcode = 'invalid_parameter_value';
+  end if;
+  -- One at a time, and until the end of the transaction alone: a lock of the session would not do behind a pooler.
+  if not pg_try_advisory_xact_lock(hashtextextended('trioqueue prune ' || 'campaign_runs'::regclass::oid, 0)) then
+    return 0;
+  end if;
+
+  -- A run is kept whole while one of its messages waits for a person. Whoever lets it go on has locked it.
+  select r.id into v_run_id
+  from campaign_runs r
+  where r.pruned_at is null and r.status in ('completed', 'cancelled', 'failed')
+    and r.completed_at < now() - make_interval(days => p_days)
+    and not exists (
+      select from campaign_messages m
+      where m.run_id = r.id and m.status in ('queued', 'pending', 'generating', 'sending', 'unconfirmed'))
+  order by r.completed_at
+  limit 1
+  for update of r skip locked;
+  if v_run_id is null then
+    return 0;
+  end if;
+
+  delete from campaign_messages m
+  where m.id in (
+    select o.id from campaign_messages o
+    where o.run_id = v_run_id and o.status in ('sent', 'failed', 'skipped', 'replied')
+    limit p_limit
+    for update skip locked);
+  get diagnostics v_removed = row_count;
+  if v_removed > 0 then
+    return v_removed;
+  end if;
+
+  delete from campaign_logs g
+  where g.id in (select o.id from campaign_logs o where o.run_id = v_run_id order by o.id limit p_limit);
+  get diagnostics v_removed = row_count;
+  if v_removed = 0 then
+    update campaign_runs r set pruned_at = now() where r.id = v_run_id;
+    v_removed := 1;
+  end if;
+  return v_removed;
+end;
+$$;
+
+COMMENT ON FUNCTION trioqueue.prune_campaign_run(p_days integer, p_limit integer) IS 'Removes up to so many messages or lines of the log of the run that has been over for longest, if for so many days, and says how many rows it changed; 0 when there is nothing to remove or another is at it.';
 
 CREATE FUNCTION trioqueue.reopen_campaign_runs(p_run_ids uuid[]) RETURNS void
     LANGUAGE sql
@@ -1402,6 +1461,10 @@ COMMENT ON INDEX trioqueue.idx_campaign_runs_id_status IS 'Running runs, for the
 CREATE INDEX idx_campaign_runs_resumes_at ON trioqueue.campaign_runs USING btree (resumes_at) WHERE (resumes_at IS NOT NULL);
 
 COMMENT ON INDEX trioqueue.idx_campaign_runs_resumes_at IS 'Runs that wait for the next day''s budget.';
+
+CREATE INDEX idx_campaign_runs_to_prune ON trioqueue.campaign_runs USING btree (completed_at) WHERE ((pruned_at IS NULL) AND (status = ANY (ARRAY['completed'::text, 'cancelled'::text, 'failed'::text])));
+
+COMMENT ON INDEX trioqueue.idx_campaign_runs_to_prune IS 'Runs that are over and have not been pruned.';
 
 COMMENT ON INDEX trioqueue.idx_leads_id_for_context IS 'Primary key and covering index of the context query: what most contexts need without a visit to the table.';
 

@@ -1,5 +1,6 @@
 -- What a worker may do, and nothing else: `trioqueue migrate --worker-role` executes it. {schema} and {role} are names.
--- A worker cannot change what leads and campaigns say, nor the tables, and cannot delete a message, a part or a log line.
+-- A worker cannot change what leads and campaigns say, nor the tables, and cannot delete a message, a part or a log line
+-- but through prune_campaign_run, which removes only what has been over for at least a day.
 grant usage on schema {schema} to {role};
 grant select on all tables in schema {schema} to {role};
 grant update on

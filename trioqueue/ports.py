@@ -180,5 +180,12 @@ class Store(Protocol):
     async def resume_runs(self) -> int:
         """Let runs go on that were paused until today, and return how many."""
 
+    async def prune(self, days: int) -> int:
+        """Remove some messages and log lines of runs that have been over for so many days, and return how many rows.
+
+        Nothing is removed of a run with a message that is not final. 0 when nothing is left to remove, or while another
+        worker is at it.
+        """
+
     async def budgets(self, run_id: UUID) -> Budgets:
         """Where the budgets of a run and of the day stand."""

@@ -80,13 +80,24 @@ async def test_what_the_role_may_not(pool: Pool, migrated_url: str, statement: s
             await connection.execute(statement.encode())
 
 
-async def test_no_function_lets_anyone_do_more(pool: Pool) -> None:
-    """No function of the schema runs with the rights of its owner."""
-    functions = "select count(*), count(*) filter (where prosecdef) from pg_proc where pronamespace = %s::regnamespace"
-    [(functions_there, definers)] = await fetch(pool, functions, "trioqueue")
+async def test_one_function_lets_its_caller_do_more(pool: Pool) -> None:
+    """Only the removal of what is over runs with the rights of its owner, in a search_path that nobody can change."""
+    functions = "select proname::text, proconfig from pg_proc where pronamespace = %s::regnamespace and prosecdef"
 
-    assert functions_there > 5
-    assert definers == 0
+    assert await fetch(pool, functions, "trioqueue") == [("prune_campaign_run", ["search_path=trioqueue, pg_temp"])]
+
+
+async def test_a_worker_removes_what_is_over_and_nothing_else(pool: Pool, migrated_url: str) -> None:
+    """The role that can delete no message lets the function remove those of a run that was over long ago."""
+    await grant(pool)
+    run = await start_run(pool, 1)
+    await Campaigns(pool, "trioqueue").cancel(run.run_id)
+    await fetch(pool, "update campaign_runs set completed_at = now() - interval '31 days'")
+    async with Pool(partial(connect, as_worker(migrated_url)), size=1) as limited:
+        removed = await PostgresStore(limited, "trioqueue", timeout=30).prune(30)
+
+    assert removed == 1
+    assert await fetch(pool, "select 1 from campaign_messages") == []
 
 
 async def test_a_role_is_made_once(pool: Pool) -> None:

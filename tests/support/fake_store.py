@@ -55,6 +55,8 @@ PROBE_LEASE = 60.0
 LOOK_UP_REST = 60.0
 """Least seconds before a part of unknown fate is asked about, and between two times."""
 
+FINAL = frozenset({MessageStatus.SENT, MessageStatus.FAILED, MessageStatus.SKIPPED, MessageStatus.REPLIED})
+
 STRAY_AGE = 60.0
 """Seconds after which a message that its worker does not know of is taken from it."""
 
@@ -361,6 +363,18 @@ class FakeStore:
     async def resume_runs(self) -> int:
         async with self._call("resume_runs"):
             return 0
+
+    async def prune(self, days: int) -> int:
+        async with self._call("prune"):
+            over = [m for m in self.messages.values() if m.status in FINAL and self._is_over(m.run_id)]
+            old = [m for m in over if m.updated_at < trio.current_time() - days * 86_400.0][:10]
+            for message in old:
+                del self.messages[message.id]
+        return len(old)
+
+    def _is_over(self, run_id: UUID) -> bool:
+        kept = any(m.run_id == run_id and m.status not in FINAL for m in self.messages.values())
+        return not kept and self.runs[run_id] in (RunStatus.COMPLETED, RunStatus.CANCELLED, RunStatus.FAILED)
 
     async def budgets(self, run_id: UUID) -> Budgets:
         async with self._call("budgets"):

@@ -40,6 +40,7 @@ DEFAULTS: Final = WorkerSettings(
     heartbeat_interval=10.0,
     poll_interval=5.0,
     skip_after=3600.0,
+    retention_days=None,
     adaptive_concurrency=True,
     screening_off=(),
 )

@@ -31,8 +31,8 @@ from trioqueue.postgres.pool import Pool
 from trioqueue.postgres.statements import statement
 
 TAKEN_AT_ONCE: Final = 500
-"""Most messages that one statement of a rescue or of a skip takes: it holds their locks until it commits, and must be
-done within the statement's time-out however many there are."""
+"""Most messages that one statement of a rescue, a skip or a removal takes: it holds their locks until it commits, and
+must be done within the statement's time-out however many there are."""
 
 
 class PostgresStore:
@@ -81,6 +81,7 @@ class PostgresStore:
         self._list_gates = statement("list_gates", schema)
         self._adopt_queued = statement("adopt_queued", schema)
         self._pause_run = statement("pause_run", schema)
+        self._prune = statement("prune", schema)
         self._resume_due_runs = statement("resume_due_runs", schema)
         self._run_budgets = statement("run_budgets", schema)
 
@@ -233,6 +234,10 @@ class PostgresStore:
     async def resume_runs(self) -> int:
         """Let runs go on that were paused until today, and return how many."""
         return int((await self._fetch(self._resume_due_runs, {}))[0])
+
+    async def prune(self, days: int) -> int:
+        """Remove some of what has been over for so many days, and return how many rows."""
+        return int((await self._fetch(self._prune, {"days": days, "limit": TAKEN_AT_ONCE}))[0])
 
     async def budgets(self, run_id: UUID) -> Budgets:
         """Where the budgets of a run and of the day stand."""

@@ -214,6 +214,11 @@ class Settings:
     skip_after: float = _option(
         _HOUR, seconds(1, _YEAR), "Seconds after its due time that a pending message is skipped as too old."
     )
+    retention_days: int | None = _option(
+        None,
+        whole(1, 36_500),
+        "Days after which the messages and the log of a run that is over are removed. Unset: they are kept.",
+    )
     default_region: str = _option("BR", REGION, "The region of telephone numbers without country code (ISO 3166-1).")
     screening_off: tuple[ScreeningRule, ...] = _option(
         (),

@@ -134,6 +134,10 @@ class Shards:
         """Let runs go on that were paused until today, in each store."""
         return sum(await self._each(lambda store: store.resume_runs()))
 
+    async def prune(self, days: int) -> int:
+        """Remove some of what has been over for so many days, in each store."""
+        return sum(await self._each(lambda store: store.prune(days)))
+
     async def budgets(self, run_id: UUID) -> Budgets:
         """Where the budgets stand of a run of which messages were claimed here, and of the day in its store."""
         return await self._of_run[run_id].budgets(run_id)

@@ -28,6 +28,7 @@ from trioqueue.worker.ledger import Ledger
 from trioqueue.worker.pipeline import Pipeline
 from trioqueue.worker.quota import Quota
 from trioqueue.worker.reconciliation import Reconciliation
+from trioqueue.worker.retention import Retention
 from trioqueue.worker.sender import Sender
 from trioqueue.worker.tally import End, Tally
 from trioqueue.worker.upkeep import Upkeep
@@ -53,6 +54,7 @@ class WorkerSettings:
     heartbeat_interval: float
     poll_interval: float
     skip_after: float
+    retention_days: int | None
     adaptive_concurrency: bool
     screening_off: Collection[ScreeningRule]
 
@@ -173,6 +175,8 @@ class Worker:
                     services.start_soon(self._serve, service)
                 if self._reconciliation is not None:
                     services.start_soon(self._serve, self._reconciliation.run)
+                if (days := self._settings.retention_days) is not None:
+                    services.start_soon(self._serve, Retention(self._store, days).run)
                 if self._wakeups is not None:
                     services.start_soon(self._serve, partial(self._wakeups, self.wakeup.wake))
                 if deadline is not None:
