@@ -73,6 +73,10 @@ class StoreUnavailable(TrioqueueError):
     """The store cannot be reached. What was being written may or may not be on disk; telling it again is safe."""
 
 
+class StoreUnfit(TrioqueueError):
+    """The store is there and can take no message's facts: a person must repair its tables, or the worker's rights."""
+
+
 @attrs.frozen
 class Rescued:
     """What a rescue took: messages made pending again (or skipped with their run), and messages made unconfirmed."""
@@ -98,7 +102,8 @@ class Outlook:
 class Store(Protocol):
     """Where messages are claimed and facts are kept.
 
-    Every method raises `StoreUnavailable` when the store is away.
+    Every method raises `StoreUnavailable` when the store is away or takes nothing for now, and `StoreUnfit` when it
+    cannot take anything as it is. Another error concerns what was asked.
     """
 
     async def claim(self, owner: UUID, count: int, avoided: Collection[str] = ()) -> Sequence[ClaimedMessage]:

@@ -5,8 +5,15 @@ import psycopg.errors
 import pytest
 
 from trioqueue.domain.errors import TrioqueueError
-from trioqueue.ports import StoreUnavailable
-from trioqueue.postgres.errors import DatabaseBusy, DatabaseError, DatabaseUnavailable, is_away, translated
+from trioqueue.ports import StoreUnavailable, StoreUnfit
+from trioqueue.postgres.errors import (
+    DatabaseBusy,
+    DatabaseError,
+    DatabaseUnavailable,
+    DatabaseUnfit,
+    is_away,
+    translated,
+)
 
 AWAY = [
     psycopg.errors.AdminShutdown,
@@ -18,6 +25,9 @@ AWAY = [
     psycopg.errors.TransactionTimeout,
     psycopg.errors.TooManyConnections,
     psycopg.errors.DiskFull,
+    psycopg.errors.OutOfMemory,
+    psycopg.errors.ConfigurationLimitExceeded,
+    psycopg.errors.IoError,
     psycopg.errors.ReadOnlySqlTransaction,
     psycopg.errors.ConnectionException,
     psycopg.errors.ConnectionFailure,
@@ -32,10 +42,18 @@ BUSY = [
     psycopg.errors.LockNotAvailable,
     psycopg.errors.QueryCanceled,
 ]
+UNFIT = [
+    psycopg.errors.UndefinedTable,
+    psycopg.errors.UndefinedColumn,
+    psycopg.errors.InsufficientPrivilege,
+    psycopg.errors.FeatureNotSupported,
+    psycopg.errors.InvalidSchemaName,
+    psycopg.errors.ObjectNotInPrerequisiteState,
+]
 REFUSED = [
     psycopg.errors.UniqueViolation,
-    psycopg.errors.UndefinedTable,
-    psycopg.errors.InsufficientPrivilege,
+    psycopg.errors.StringDataRightTruncation,
+    psycopg.errors.RaiseException,
     psycopg.errors.InternalError_,
     psycopg.errors.PipelineAborted,
     psycopg.errors.ProgramLimitExceeded,
@@ -67,9 +85,16 @@ async def test_busy(error: type[psycopg.Error]) -> None:
     assert type(await raised(error("text"))) is DatabaseBusy
 
 
+@pytest.mark.parametrize("error", UNFIT)
+async def test_unfit(error: type[psycopg.Error]) -> None:
+    """What is wrong with tables or rights is wrong for every row."""
+    assert not is_away(error("text"))
+    assert type(await raised(error("text"))) is DatabaseUnfit
+
+
 @pytest.mark.parametrize("error", REFUSED)
 async def test_refused(error: type[psycopg.Error]) -> None:
-    """A statement that is wrong is wrong every time."""
+    """What is wrong with a statement and its rows is wrong every time, but not with every row."""
     assert not is_away(error("text"))
     assert type(await raised(error("text"))) is DatabaseError
 
@@ -79,6 +104,8 @@ def test_tree() -> None:
     assert issubclass(DatabaseError, TrioqueueError)
     assert issubclass(DatabaseUnavailable, StoreUnavailable)
     assert issubclass(DatabaseBusy, StoreUnavailable)
+    assert issubclass(DatabaseUnfit, StoreUnfit)
+    assert issubclass(DatabaseUnfit, DatabaseError)
     assert not issubclass(DatabaseError, StoreUnavailable)
 
 

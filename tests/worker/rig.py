@@ -13,7 +13,7 @@ import trio
 from tests.support.fakes import FakeGateway, FakeModel, FakeStore, StoredMessage
 from trioqueue.domain.messages import Incarnation
 from trioqueue.domain.screening import ScreeningRule
-from trioqueue.ports import Lookup, Outlook, Store
+from trioqueue.ports import Lookup, Outlook, Store, StoreUnfit
 from trioqueue.worker.calls import ModelCalls
 from trioqueue.worker.drain import Drain
 from trioqueue.worker.gates import Gates
@@ -23,6 +23,7 @@ from trioqueue.worker.ledger import Ledger
 from trioqueue.worker.pipeline import Pipeline
 from trioqueue.worker.quota import Quota
 from trioqueue.worker.sender import Sender
+from trioqueue.worker.standstill import Standstill
 from trioqueue.worker.supervisor import Worker, WorkerSettings
 from trioqueue.worker.tally import Tally
 from trioqueue.worker.writer import Writer, WriterSettings
@@ -57,7 +58,7 @@ def make_gates(store: FakeStore, worker: UUID | None = None, held: Collection[UU
         worker = uuid4()
         store.workers[worker] = (0.0, math.inf)
     values: dict[str, Any] = {"concurrency": 1000, "adaptive": True, "patience": COMPUTE_TIMEOUT - 5.0}
-    return Gates(store, worker, "account", held, **values | changes)
+    return Gates(store, worker, "account", held, **{"standstill": Standstill(held)} | values | changes)
 
 
 def ignore(outlook: Outlook) -> None:
@@ -78,6 +79,8 @@ class Rig:
     incarnation: Incarnation = attrs.field(factory=incarnation)
     screening_off: Collection[ScreeningRule] = ()
     held: set[UUID] = attrs.field(factory=set)
+    unfit: list[StoreUnfit] = attrs.field(factory=list)
+    standstill: Standstill = attrs.field(init=False)
     gates: Gates = attrs.field(init=False)
     ledger: Ledger = attrs.field(init=False)
     heartbeat: Heartbeat = attrs.field(init=False)
@@ -86,9 +89,10 @@ class Rig:
 
     def __attrs_post_init__(self) -> None:
         self.heartbeat = Heartbeat(self.store, self.incarnation, 10.0, ignore)
-        self.gates = make_gates(self.store, self.incarnation.id, self.held)
-        self.quota = Quota(self.incarnation.id, self.drain, self.heartbeat, self.gates)
-        self.ledger = Ledger(self.store, self.quota, self.held)
+        self.standstill = Standstill(self.held)
+        self.gates = make_gates(self.store, self.incarnation.id, self.held, standstill=self.standstill)
+        self.quota = Quota(self.incarnation.id, self.drain, self.heartbeat, self.gates, self.standstill)
+        self.ledger = Ledger(self.store, self.quota, self.held, self.standstill, self.unfit.append)
         writer = Writer(
             ModelCalls(self.model, self.gates, random.Random(1)),
             self.ledger,

@@ -21,6 +21,7 @@ from trioqueue.domain.gates import FAULTS_TO_SHUT, Cause
 from trioqueue.domain.prompts import generation_request
 from trioqueue.worker.calls import Bill, ModelCalls
 from trioqueue.worker.gates import BRIEFLY, Gates, Passage
+from trioqueue.worker.standstill import Standstill
 from trioqueue.worker.tally import End
 
 MODEL = "asked/model"
@@ -334,7 +335,9 @@ async def test_accounts_are_apart() -> None:
     """What one key is limited to is nothing to another."""
     async with fleet(1, limited(100.0)) as workers:
         await workers.call()
-        stranger = Gates(workers.store, UUID(int=9), "stranger", (), concurrency=5, adaptive=True, patience=25.0)
+        stranger = Gates(
+            workers.store, UUID(int=9), "stranger", (), Standstill(()), concurrency=5, adaptive=True, patience=25.0
+        )
         async with trio.open_nursery() as services:
             services.start_soon(stranger.sharing.run)
             entered = await stranger.enter(MODEL, timeout=30.0)

@@ -25,7 +25,8 @@ from trioqueue.domain.logs import LogEntry, LogLevel, LogStep
 from trioqueue.domain.messages import Claim
 from trioqueue.domain.states import PartStatus, RunStatus
 from trioqueue.ports import StoreUnavailable
-from trioqueue.worker.ledger import FEW, LARGEST_BATCH, LONGEST_PACE, pace
+from trioqueue.worker.ledger import FEW, LARGEST_BATCH, LONGEST_PACE, OWN_FAULT_AFTER, pace
+from trioqueue.worker.reconnect import LONGEST_WAIT
 
 
 def note(claim: Claim, text: str = "noted") -> Noted:
@@ -195,15 +196,96 @@ async def test_a_refused_fact_is_its_own_messages_fault() -> None:
 
 
 @virtual_time
-async def test_the_ledger_goes_on_after_a_refusal() -> None:
-    """A refusal ends neither the ledger nor the next fact of the same message."""
+async def test_a_refused_fact_is_told_again() -> None:
+    """A store that refused a fact while it took no other is asked again: it may have refused everything just then."""
     async with running() as rig:
         [claim] = await claims(rig, 1)
-        rig.store.fail("commit", Refused())
-        with pytest.raises(Refused):
-            await rig.ledger.record(note(claim))
+        rig.store.fail("commit", *(Refused() for _ in range(5)))
 
         assert await rig.ledger.record(note(claim)) is Verdict.DURABLE
+        assert not rig.standstill.begun
+
+
+@virtual_time
+async def test_a_fact_refused_alone_is_its_messages_fault_after_a_time() -> None:
+    """With no other to compare it with, one that is refused fails after a quarter of a minute; the ledger goes on."""
+    async with running() as rig:
+        [claim] = await claims(rig, 1)
+        rig.store.refuse = refuse_texts
+        with pytest.raises(Refused):
+            await rig.ledger.record(TextGenerated(claim, "Olá, Ana!", "model", NOTHING_SPENT, 7))
+
+        assert trio.current_time() == pytest.approx(OWN_FAULT_AFTER, abs=5.0)
+        assert await rig.ledger.record(note(claim)) is Verdict.DURABLE
+
+
+@virtual_time
+async def test_what_is_told_after_a_refused_fact_waits_for_it() -> None:
+    """Facts of one message keep their order also when the first is refused; those of others pass it by."""
+    async with running() as rig:
+        held, other = await claims(rig, 2)
+        rig.store.refuse = refuse_texts
+        async with trio.open_nursery() as nursery:
+            with trio.move_on_after(1):
+                await rig.ledger.record(TextGenerated(held, "Olá, Ana!", "model", NOTHING_SPENT, 7))
+            nursery.start_soon(rig.ledger.record, note(held, "second"))
+            await passes(5.0)
+            before = [entry.message for _, entry in rig.store.logs]
+            rig.store.refuse = take_all
+            await rig.ledger.record(note(other, "other"))
+
+        told = [entry.message for _, entry in rig.store.logs]
+
+    assert before == []
+    assert sorted(told) == ["other", "second"]
+    assert rig.store.messages[held.message_id].text == "Olá, Ana!"
+
+
+@virtual_time
+async def test_nothing_builds_on_a_fact_whose_refusal_nobody_heard() -> None:
+    """Where nobody waited for a fact any more when it was refused, the next of its message fails, and only that."""
+    async with running() as rig:
+        [claim] = await claims(rig, 1)
+        rig.store.refuse = refuse_texts
+        with trio.move_on_after(1):
+            await rig.ledger.record(TextGenerated(claim, "Olá, Ana!", "model", NOTHING_SPENT, 7))
+        with pytest.raises(Refused):
+            await rig.ledger.record(PartsPlanned(claim, ("um",), NOTHING_SPENT), SendIntended(claim, 1))
+
+        assert await rig.ledger.record(note(claim)) is Verdict.DURABLE
+        assert rig.store.facts(SendIntended) == []
+
+
+@virtual_time
+async def test_many_refused_facts_do_not_keep_the_others_waiting() -> None:
+    """However many facts are refused, those of other messages are written without delay."""
+    async with running() as rig:
+        good, *bad = await claims(rig, 20)
+        rig.store.refuse = refuse_texts
+
+        async def tell_bad(claim: Claim) -> None:
+            with pytest.raises(Refused):
+                await rig.ledger.record(TextGenerated(claim, "Olá, Ana!", "model", NOTHING_SPENT, 7))
+
+        async with trio.open_nursery() as nursery:
+            for claim in bad:
+                nursery.start_soon(tell_bad, claim)
+            await passes(3.0)
+            began = trio.current_time()
+
+            assert await rig.ledger.record(note(good)) is Verdict.DURABLE
+            assert trio.current_time() == began
+        assert trio.current_time() <= began + LONGEST_WAIT
+
+
+def refuse_texts(fact: Fact) -> None:
+    """Refuse texts."""
+    if isinstance(fact, TextGenerated):
+        raise Refused
+
+
+def take_all(_fact: Fact) -> None:
+    """Refuse nothing."""
 
 
 @pytest.mark.parametrize("queued", [False, True])

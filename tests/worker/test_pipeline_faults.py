@@ -3,12 +3,13 @@
 from collections import Counter, deque
 from collections.abc import Callable
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 import trio
 
-from tests.support.clock import virtual_time
+from tests.support.clock import passes, virtual_time
+from tests.support.fake_store import RUN_ID
 from tests.support.fakes import TEXT, FakeModel, GatewayStep, ModelStep, StoredPart, Takes, generated
 from tests.worker.rig import Rig, running
 from trioqueue.domain.completions import (
@@ -158,15 +159,24 @@ async def test_a_refused_outcome_makes_its_part_unknown() -> None:
 @pytest.mark.parametrize("kinds", [(Finished,), (Finished, Returned)])
 @virtual_time
 async def test_an_end_that_is_refused_harms_nobody_else(kinds: tuple[type[Fact], ...]) -> None:
-    """A message whose end cannot be written is left to the rescue; the worker and the other messages go on."""
+    """A message whose end cannot be written is left to the rescue, and its run is paused; other runs go on.
+
+    The first message after it is put back for a second, unpaid: its end shows that the store takes others.
+    """
     async with running() as rig:
         first = rig.store.add()
         rig.store.refuse = refusal(*kinds)
         await rig.process(first)
         rig.store.refuse = refusal()
-        second = await rig.process(rig.store.add())
+        calls = len(rig.model.requests)
+        second = await rig.process(rig.store.add(run_id=UUID(int=2)))
 
-    assert rig.tally.ends == {End.LOST: 1, End.SENT: 1}
+        assert len(rig.model.requests) == calls
+        await passes(1.0)
+        await rig.process(second)
+
+    assert rig.tally.ends == {End.LOST: 1, End.SNOOZED: 1, End.SENT: 1}
+    assert rig.store.runs == {RUN_ID: RunStatus.PAUSED, UUID(int=2): RunStatus.RUNNING}
     assert first.status is MessageStatus.SENDING
     assert second.status is MessageStatus.SENT
 

@@ -16,6 +16,7 @@ from trioqueue.domain.gates import Cause, Gate
 from trioqueue.ports import Store
 from trioqueue.worker.door import Door, Probe
 from trioqueue.worker.sharing import GateSharing
+from trioqueue.worker.standstill import Standstill
 
 LEAST_TIME: Final = 1 / 6
 """The part of a call's time-out that must be left after a wait: a call that will be cut is not worth its price."""
@@ -43,6 +44,7 @@ class Gates:
         worker: The incarnation of this worker.
         account: Whose limits the gates are about.
         held: The messages in flight.
+        standstill: Knows whether the store takes what calls come to.
         concurrency: The most calls under way to one model.
         adaptive: Whether rate limits lower that.
         patience: Seconds that a message can wait before its calls.
@@ -57,6 +59,7 @@ class Gates:
         worker: UUID,
         account: str,
         held: Collection[UUID],
+        standstill: Standstill,
         *,
         concurrency: int,
         adaptive: bool,
@@ -64,6 +67,7 @@ class Gates:
     ) -> None:
         self._doors: defaultdict[str, Door] = defaultdict(lambda: Door(concurrency, adaptive))
         self._patience = patience
+        self._standstill = standstill
         self.sharing = GateSharing(store, worker, account, held, self._doors)
 
     async def enter(self, model: str, *, timeout: float, patient: bool = True) -> Passage | WaitLonger:
@@ -80,6 +84,8 @@ class Gates:
         """
         await trio.lowlevel.checkpoint_if_cancelled()
         latest = trio.current_effective_deadline() - timeout * LEAST_TIME
+        if self._standstill.begun and await self._standstill.lasts(latest):
+            return WaitLonger(BRIEFLY, "the store does not take what the call would come to")
         if self.sharing.stale and not await self.sharing.look(latest):
             return WaitLonger(BRIEFLY, "the store does not say whether the model may be called")
         door = self._doors[model]

@@ -5,24 +5,27 @@ flight a fact costs a transaction, at a hundred a small fraction of one, and not
 durable. With few in flight a fact that comes alone is committed at once; with many, commits begin a few milliseconds
 apart, or every fact would have its own: a message waits for seconds, and commits cost what sending needs. The commit
 that ends a message also claims the next one for its slot, which then is never empty.
+
+What the store does not take is told again. A fact that it refuses while it takes others is its message's own fault;
+while it takes none, nobody can know whose fault it is, and the worker stands still (standstill.py).
 """
 
 import math
 from collections import deque
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Final
 from uuid import UUID
 
 import attrs
-import structlog
 import trio
 
 from trioqueue.domain.errors import TrioqueueError
 from trioqueue.domain.facts import Fact, Verdict
-from trioqueue.domain.messages import ClaimedMessage
-from trioqueue.ports import Store, StoreUnavailable
+from trioqueue.domain.messages import Claim, ClaimedMessage
+from trioqueue.ports import Store, StoreUnavailable, StoreUnfit
 from trioqueue.worker.quota import Quota
 from trioqueue.worker.reconnect import reconnect_waits
+from trioqueue.worker.standstill import Standstill
 
 LARGEST_BATCH: Final = 1_000
 """Most entries of one commit. More in flight than this wait for the next."""
@@ -40,7 +43,9 @@ PACE: Final = 0.0001
 LONGEST_PACE: Final = 0.008
 """Most seconds between them: four waits of half of this are 2% of a message whose four calls take 200 ms each."""
 
-log = structlog.get_logger(__name__)
+OWN_FAULT_AFTER: Final = 15.0
+"""Seconds for which a fact may be refused while there is no other to compare it with: shorter than the compute phase
+and than a drain may take, so that a message ends by itself."""
 
 
 class ClaimLost(TrioqueueError):
@@ -55,10 +60,21 @@ class _Entry:
     verdicts: Sequence[Verdict] = ()
     successor: ClaimedMessage | None = None
     error: Exception | None = None
+    refused_at: float | None = None
+    taken_before: int = 0
+    awaited: bool = True
+
+    @property
+    def claim(self) -> Claim:
+        return self.facts[0].claim
 
     @property
     def message_id(self) -> UUID:
-        return self.facts[0].claim.message_id
+        return self.claim.message_id
+
+    def fail(self, error: Exception) -> None:
+        self.error = error
+        self.settled.set()
 
 
 class Ledger:
@@ -68,16 +84,30 @@ class Ledger:
         store: Where they are committed.
         quota: Says whether the slot of a message that ends may go to another one.
         held: The messages in flight.
+        standstill: Is told what the store takes and what not.
+        unfit: Called when the store can take no message's facts until a person repairs it.
     """
 
-    def __init__(self, store: Store, quota: Quota, held: Collection[UUID]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        quota: Quota,
+        held: Collection[UUID],
+        standstill: Standstill,
+        unfit: Callable[[StoreUnfit], object],
+    ) -> None:
         self._store = store
+        self._standstill = standstill
+        self._unfit = unfit
         self._quota = quota
         self._held = held
         self._next_at = -math.inf
         self._entries: deque[_Entry] = deque()
         self._under_way: set[UUID] = set()
         self._idle = trio.lowlevel.ParkingLot()
+        self._refused: dict[UUID, list[_Entry]] = {}
+        self._refusals = trio.lowlevel.ParkingLot()
+        self._unheard: dict[Claim, Exception] = {}
 
     async def record(self, *facts: Fact) -> Verdict:
         """Tell facts of one message, to be committed together, and wait until they are durable.
@@ -88,7 +118,7 @@ class Ledger:
             call.
 
         Raises:
-            TrioqueueError: The store refuses a fact for what it holds. The facts of other messages are not affected.
+            Exception: The store refuses a fact for what it holds. The facts of other messages are not affected.
         """
         return await self._record(_Entry(facts))
 
@@ -99,7 +129,7 @@ class Ledger:
             As `record`, and the message that was claimed; None when nothing is due or nothing may be claimed.
 
         Raises:
-            TrioqueueError: As `record`.
+            Exception: As `record`.
         """
         entry = _Entry(facts, frees_slot=True)
         return await self._record(entry), entry.successor
@@ -107,14 +137,19 @@ class Ledger:
     async def _record(self, entry: _Entry) -> Verdict:
         self._entries.append(entry)
         self._idle.unpark()
-        await entry.settled.wait()
+        try:
+            await entry.settled.wait()
+        except trio.Cancelled:
+            entry.awaited = False
+            raise
         if entry.error is not None:
             raise entry.error
         return max(entry.verdicts, key=_GRAVITY.index)
 
     async def run(self) -> None:
-        """Commit what is told, until cancelled. While the store is away, entries wait and nothing is lost."""
+        """Commit what is told, until cancelled. While the store takes nothing, entries wait and nothing is lost."""
         async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._run_refused)
             for _ in range(COMMITS_AT_ONCE):
                 nursery.start_soon(self._run_commits)
 
@@ -125,11 +160,26 @@ class Ledger:
                 await self._idle.park()
                 continue
             self._next_at = trio.current_time() + pace(len(self._held))
-            messages = {entry.message_id for entry in batch}
-            self._under_way |= messages
+            self._under_way |= {entry.message_id for entry in batch}
             await self._commit(batch)
-            self._under_way -= messages
-            self._idle.unpark()  # what was told meanwhile of the same messages
+            self._let_go(batch)
+
+    async def _run_refused(self) -> None:
+        while True:
+            if not self._refused:
+                await self._refusals.park()
+            for wait in reconnect_waits():
+                await trio.sleep(wait)
+                entries = [entry for refused in self._refused.values() for entry in refused]
+                self._refused = {}
+                await self._commit_one_by_one(entries)
+                self._let_go(entries)
+                if not self._refused:
+                    break
+
+    def _let_go(self, entries: Iterable[_Entry]) -> None:
+        self._under_way -= {entry.message_id for entry in entries} - self._refused.keys()
+        self._idle.unpark()  # what was told meanwhile of the same messages
 
     def _take_batch(self) -> list[_Entry]:
         """What may be committed now: of a message of which something is under way, what was told later waits."""
@@ -137,6 +187,8 @@ class Ledger:
         held_back: list[_Entry] = []
         while self._entries and len(batch) < LARGEST_BATCH:
             entry = self._entries.popleft()
+            if self._has_failed(entry):
+                continue
             (held_back if entry.message_id in self._under_way else batch).append(entry)
         self._entries.extendleft(reversed(held_back))
         return batch
@@ -146,12 +198,16 @@ class Ledger:
             try:
                 verdicts = await self._write(batch, claims=claims)
             except StoreUnavailable as error:
-                log.warning("the ledger waits for the store", entries=len(batch), error=str(error), wait=wait)
+                self._standstill.begin(error)
                 await trio.sleep(wait)
-            except Exception as error:  # noqa: BLE001 - whatever it is, it is one entry's, and the others go on
-                await self._isolate(batch, error, claimed=claims and any(entry.frees_slot for entry in batch))
+            except Exception as error:  # noqa: BLE001 - whatever it is, it may be one entry's, and the others go on
+                if len(batch) == 1 and not (claims and batch[0].frees_slot):
+                    self._refuse(batch[0], error)
+                else:
+                    await self._commit_one_by_one(batch)
                 return
             else:
+                self._standstill.answered(wrote=Verdict.DURABLE in verdicts)
                 _settle(batch, verdicts)
                 return
 
@@ -172,15 +228,37 @@ class Ledger:
             entry.successor = successor
         return verdicts
 
-    async def _isolate(self, batch: Sequence[_Entry], error: Exception, *, claimed: bool) -> None:
-        if len(batch) == 1 and not claimed:
-            batch[0].error = error
-            batch[0].settled.set()
+    async def _commit_one_by_one(self, entries: Iterable[_Entry]) -> None:
+        for entry in entries:
+            if (refused := self._refused.get(entry.message_id)) is not None:
+                refused.append(entry)  # after what was told of its message before
+            elif not self._has_failed(entry):
+                # Without a claim: it may have been what was refused.
+                await self._commit([entry], claims=False)
+
+    def _refuse(self, entry: _Entry, error: Exception) -> None:
+        self._standstill.begin(error)
+        if isinstance(error, StoreUnfit):
+            self._unfit(error)
+        elif entry.refused_at is None:
+            entry.refused_at, entry.taken_before = trio.current_time(), self._standstill.taken
+        elif self._is_own_fault(entry, entry.refused_at):
+            if not entry.awaited:
+                self._unheard[entry.claim] = error
+            entry.fail(error)
             return
-        log.error("a batch of facts was refused and is written one by one", entries=len(batch), error=str(error))
-        for entry in batch:
-            # Without a claim: it may have been what was refused.
-            await self._commit([entry], claims=False)
+        self._refused[entry.message_id] = [entry]
+        self._refusals.unpark()
+
+    def _has_failed(self, entry: _Entry) -> bool:
+        """Whether what was told before was refused when nobody waited for it any more: this builds on it, and fails."""
+        error = self._unheard.pop(entry.claim, None)
+        if error is not None:
+            entry.fail(error)
+        return error is not None
+
+    def _is_own_fault(self, entry: _Entry, refused_at: float) -> bool:
+        return self._standstill.taken > entry.taken_before or trio.current_time() >= refused_at + OWN_FAULT_AFTER
 
 
 def pace(in_flight: int) -> float:

@@ -17,7 +17,7 @@ from trioqueue.domain.budgets import BudgetSpent, pause_for
 from trioqueue.domain.completions import MessageAtFault
 from trioqueue.domain.facts import Fact, PartsPlanned, SendSettled, Verdict
 from trioqueue.domain.logs import LogEntry, LogLevel, LogStep
-from trioqueue.domain.messages import ClaimedMessage
+from trioqueue.domain.messages import Claim, ClaimedMessage
 from trioqueue.domain.states import PartStatus
 from trioqueue.ports import Store, StoreUnavailable
 from trioqueue.worker import ends
@@ -166,9 +166,17 @@ class Pipeline:
         try:
             return await self._end(work, ends.stopped(work.message, work.spent, stop), told)
         except Exception:
-            # Its claim ends with this worker's lease, and the rescue then does what could not be done here.
+            # The rescue does what could not be done here, and the message is due again: it would be paid for each time.
             log.exception("message left to the rescue", message_id=str(work.message.claim.message_id))
+            await self._pause_for_refusal(work.message.claim)
             return End.LOST, None
+
+    async def _pause_for_refusal(self, claim: Claim) -> None:
+        reason = f"the database refuses the end of message {claim.message_id}: see the worker's log, repair it, resume"
+        try:
+            await self._pause_run(claim.run_id, lambda: self._pause(claim.run_id, LogStep.FAILED, reason))
+        except Exception as error:  # noqa: BLE001 - a store that refuses one may refuse the other
+            log.error("the run cannot be paused", run_id=str(claim.run_id), error=str(error))
 
 
 def _planned(work: Work) -> PartsPlanned:

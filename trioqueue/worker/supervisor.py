@@ -30,6 +30,7 @@ from trioqueue.worker.quota import Quota
 from trioqueue.worker.reconciliation import Reconciliation
 from trioqueue.worker.retention import Retention
 from trioqueue.worker.sender import Sender
+from trioqueue.worker.standstill import Standstill
 from trioqueue.worker.tally import End, Tally
 from trioqueue.worker.upkeep import Upkeep
 from trioqueue.worker.writer import Writer, WriterSettings
@@ -92,11 +93,13 @@ class Worker:
         self._settings = settings
         self._wakeups = wakeups
         held: set[UUID] = set()
+        self._standstill = Standstill(held)
         self._gates = Gates(
             store,
             incarnation.id,
             model.account,
             held,
+            self._standstill,
             concurrency=settings.concurrency,
             adaptive=settings.adaptive_concurrency,
             patience=settings.compute_timeout - settings.generate_timeout * LEAST_TIME,
@@ -112,8 +115,8 @@ class Worker:
             self.wakeup.wake,
         )
         self._heartbeat = Heartbeat(store, incarnation, settings.heartbeat_interval, self._upkeep.hear)
-        quota = Quota(incarnation.id, self.drain, self._heartbeat, self._gates)
-        self._ledger = Ledger(store, quota, held)
+        quota = Quota(incarnation.id, self.drain, self._heartbeat, self._gates, self._standstill)
+        self._ledger = Ledger(store, quota, held, self._standstill, self._give_up)
         self._reconciliation = (
             None if lookup is None else Reconciliation(store, lookup, settings.send_timeout, self.wakeup.wake)
         )
@@ -158,6 +161,7 @@ class Worker:
 
         Raises:
             StoreUnavailable: The store was away at the start.
+            TrioqueueError: As `run`.
         """
         await self._run(self._intake.run_until_empty if until_empty else self._intake.run_batch, deadline)
         return not (self._deadline_came and self._left_over)
@@ -185,14 +189,20 @@ class Worker:
                 services.cancel_scope.cancel()
         finally:
             await self._leave()
-        if self._fault is not None:
-            raise self._fault
+        if (fault := self._fault or self._standstill.refusal) is not None:
+            raise fault
 
     async def _serve(self, service: Callable[[], Awaitable[None]]) -> None:
         try:
             await service()
         except Exception as error:
             log.exception("a service of the worker failed: draining")
+            self._fault = error
+            self.drain.begin()
+
+    def _give_up(self, error: Exception) -> None:
+        if self._fault is None:
+            log.error("the store must be repaired: draining", error=str(error))
             self._fault = error
             self.drain.begin()
 
