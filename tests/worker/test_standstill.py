@@ -1,8 +1,8 @@
 """While the store takes no facts nothing is claimed or paid for; afterwards the worker goes on with what it has."""
 
 from collections import Counter
-from functools import partial
 from typing import Final
+from uuid import UUID, uuid4
 
 import pytest
 import trio
@@ -12,22 +12,28 @@ from structlog.testing import capture_logs
 
 from tests.support.clock import passes, virtual_time
 from tests.support.fake_store import RUN_ID
-from tests.support.fakes import FakeGateway, FakeModel
-from tests.worker.rig import Rig, running, worker
+from tests.support.fakes import TEXT, FakeGateway, FakeModel
+from tests.worker.rig import DEFAULTS, Rig, worker
+from trioqueue.domain.completions import AnswerFormat
 from trioqueue.domain.errors import TrioqueueError
-from trioqueue.domain.facts import Fact, Finished, PartsPlanned, Returned, SendSettled, TextGenerated
-from trioqueue.domain.states import MessageStatus, PartStatus, RunStatus
+from trioqueue.domain.facts import Fact, Finished, Returned, SendSettled, TextGenerated
+from trioqueue.domain.states import MessageStatus, RunStatus
 from trioqueue.ports import StoreUnavailable, StoreUnfit
 from trioqueue.worker.standstill import LONGEST_STAND, REMINDER, Standstill
 from trioqueue.worker.tally import End
 
-MESSAGES: Final = 40
+MESSAGES: Final = 12
 CONCURRENCY: Final = 5
 HOUR: Final = 3600.0
+IDEAL: Final = 2 * (2.0 + 2.0 + 3 * 0.5) * MESSAGES / CONCURRENCY
 
 
 class Refused(TrioqueueError):
     """What a store says to a fact that it cannot hold."""
+
+
+class NoSuchTable(StoreUnfit):
+    """What a store says whose tables are not there."""
 
 
 class Trouble:
@@ -39,7 +45,7 @@ class Trouble:
         kinds: The facts that it does not take.
     """
 
-    def __init__(self, rig: Rig, error: Exception, kinds: type[Fact] | tuple[type[Fact], ...] = ()) -> None:
+    def __init__(self, rig: Rig, error: type[Exception], kinds: type[Fact] | tuple[type[Fact], ...] = ()) -> None:
         self._rig = rig
         self._error = error
         self._kinds = kinds
@@ -57,7 +63,7 @@ class Trouble:
 
     def _refuse(self, fact: Fact) -> None:
         if not self._kinds or isinstance(fact, self._kinds):
-            raise self._error
+            raise self._error("no room")
 
 
 def busy_rig(messages: int = MESSAGES) -> Rig:
@@ -72,7 +78,7 @@ def sent_once(rig: Rig) -> bool:
     return max(Counter(part.idempotency_key for part in rig.gateway.delivered).values(), default=0) <= 1
 
 
-@settings(max_examples=40)
+@settings(max_examples=12)
 @given(st.floats(0, 25), st.sampled_from([0.05, 3.0, 40.0, 300.0, HOUR]), st.integers(1, 12), st.booleans())
 @virtual_time
 async def test_nothing_is_paid_for_that_cannot_be_stored(
@@ -80,7 +86,7 @@ async def test_nothing_is_paid_for_that_cannot_be_stored(
 ) -> None:
     """However long nothing can be written: no more calls than messages in flight, no text twice, and all are sent."""
     rig = busy_rig()
-    trouble = Trouble(rig, StoreUnavailable("no space left"))
+    trouble = Trouble(rig, StoreUnavailable)
     if starts_in_trouble:
         begins = 0.0
     async with trio.open_nursery() as nursery:
@@ -103,13 +109,13 @@ async def test_nothing_is_paid_for_that_cannot_be_stored(
     assert not rig.store.violations
 
 
-@settings(max_examples=40)
+@settings(max_examples=12)
 @given(st.floats(0, 25), st.sampled_from([3.0, 40.0, 300.0, HOUR]), st.integers(1, 12))
 @virtual_time
 async def test_a_store_that_refuses_every_fact_is_not_paid_for(begins: float, lasts: float, concurrency: int) -> None:
     """The same where every fact is refused for what it holds; runs that were paused over it go on when resumed."""
     rig = busy_rig()
-    trouble = Trouble(rig, Refused("no"))
+    trouble = Trouble(rig, Refused)
     daemon = worker(rig, concurrency=concurrency, skip_after=10 * HOUR)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(daemon.run)
@@ -135,17 +141,139 @@ async def test_a_store_that_refuses_every_fact_is_not_paid_for(begins: float, la
 @pytest.mark.parametrize("kinds", [(), (SendSettled, Finished), (TextGenerated, Finished, Returned)])
 @virtual_time
 async def test_refused_ends_pause_the_run(kinds: tuple[type[Fact], ...]) -> None:
-    """Where ends are refused for good the run is paused, with a reason, after the messages that were in flight."""
+    """Where ends are refused for good the run is paused, after no more calls than there were messages in flight."""
     rig = busy_rig()
-    trouble = Trouble(rig, Refused("no"), kinds)
-    trouble.begin()
+    Trouble(rig, Refused, kinds).begin()
     daemon = worker(rig, concurrency=CONCURRENCY, skip_after=10 * HOUR)
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(daemon.run)
+
+    async def drain_later() -> None:
         await passes(HOUR)
         daemon.drain.begin()
-        calls = trouble.end()
-        with pytest.raises(Refused) if not kinds else trio.CancelScope():
-            raise Refused("no")
-    assert calls <= 2 * CONCURRENCY
+
+    with pytest.RaisesGroup(Refused):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(drain_later)
+            await daemon.run()
+
     assert rig.store.runs == {RUN_ID: RunStatus.PAUSED}
+    assert rig.model.calls(AnswerFormat.TEXT) <= CONCURRENCY
+
+
+@virtual_time
+async def test_an_unfit_store_ends_the_worker() -> None:
+    """What only a person can repair begins the drain; what was in flight is told until the drain's time is over."""
+    rig = busy_rig()
+    Trouble(rig, NoSuchTable).begin()
+    with pytest.raises(NoSuchTable):
+        await worker(rig, concurrency=CONCURRENCY).run()
+
+    assert trio.current_time() == 2.0 + DEFAULTS.drain_timeout
+    assert len(rig.model.requests) == CONCURRENCY
+    assert rig.tally.ends == {}
+
+
+@virtual_time
+async def test_an_unfit_store_that_is_repaired_in_time_costs_nothing() -> None:
+    """Texts and outcomes that could not be written are, if the store is repaired while the worker drains."""
+    rig = busy_rig()
+    trouble = Trouble(rig, NoSuchTable)
+    trouble.begin()
+    daemon = worker(rig, concurrency=CONCURRENCY)
+
+    async def repair() -> None:
+        await passes(10.0)
+        trouble.end()
+
+    with pytest.RaisesGroup(NoSuchTable):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(repair)
+            await daemon.run()
+
+    assert trio.current_time() < 2.0 + DEFAULTS.drain_timeout
+    assert daemon.tally.ends == {End.RELEASED: CONCURRENCY}
+    assert [message.text for message in rig.store.messages.values()].count(TEXT) == CONCURRENCY
+
+
+@virtual_time
+async def test_a_batch_that_cannot_be_written_is_told_as_an_error() -> None:
+    """A one-shot batch whose facts are refused does not end as done."""
+    rig = busy_rig()
+    Trouble(rig, Refused).begin()
+    with pytest.raises(Refused):
+        await worker(rig).run_once(deadline=55.0, until_empty=True)
+
+    assert len(rig.model.requests) <= DEFAULTS.concurrency
+
+
+@virtual_time
+async def test_one_text_that_is_refused_costs_the_others_a_moment() -> None:
+    """One message whose texts are refused is requeued by itself, while the others go on."""
+    rig = busy_rig()
+    first = next(iter(rig.store.messages))
+
+    def refuse(fact: Fact) -> None:
+        if isinstance(fact, TextGenerated) and fact.claim.message_id == first:
+            raise Refused("value too long")
+
+    rig.store.refuse = refuse
+    daemon = worker(rig, concurrency=CONCURRENCY)
+    await daemon.run_once(deadline=None, until_empty=True)
+
+    assert daemon.tally.ends == {End.SENT: MESSAGES - 1, End.REQUEUED: 1}
+    assert trio.current_time() < 2 * IDEAL
+
+
+@virtual_time
+async def test_a_standstill_is_told_once_a_minute() -> None:
+    """An hour without a commit is told at its beginning, each minute, and at its end, however often it is tried."""
+    standstill = Standstill(())
+    with capture_logs() as logs:
+        for _ in range(3600):
+            standstill.begin(StoreUnavailable("no space left"))
+            await passes(1.0)
+        standstill.answered(wrote=False)
+
+    levels = [entry["log_level"] for entry in logs]
+    assert levels == ["warning", *["error"] * round(HOUR / REMINDER - 1), "info"]
+    assert {entry["error"] for entry in logs[:-1]} == {"no space left"}
+
+
+@virtual_time
+async def test_waiting_for_the_end_of_a_standstill() -> None:
+    """A call waits for the end as long as it has time, but not for long."""
+    standstill = Standstill(())
+    standstill.begin(StoreUnavailable("away"))
+
+    assert await standstill.lasts(until=1.0)
+    assert trio.current_time() == 1.0
+    assert await standstill.lasts(until=100.0)
+    assert trio.current_time() == 1.0 + LONGEST_STAND
+    standstill.answered(wrote=False)
+    assert not await standstill.lasts(until=100.0)
+
+
+@virtual_time
+async def test_a_commit_that_writes_nothing_does_not_end_refusals() -> None:
+    """Facts that are refused are taken again when one has been written, not when there was none to write."""
+    standstill = Standstill(())
+    standstill.begin(Refused("no"))
+    standstill.answered(wrote=False)
+
+    before = standstill.begun
+    standstill.answered(wrote=True)
+
+    assert (before, standstill.begun, standstill.refusal) == (True, False, None)
+
+
+@virtual_time
+async def test_what_is_claimed_in_a_standstill() -> None:
+    """One message, while none is in flight, to find out whether the store takes what is told of it."""
+    held: set[UUID] = set()
+    standstill = Standstill(held)
+    before = standstill.claimable(7)
+    standstill.begin(Refused("no"))
+
+    idle = standstill.claimable(7)
+    held.add(uuid4())
+
+    assert (before, idle, standstill.claimable(7)) == (7, 1, 0)

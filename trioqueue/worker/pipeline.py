@@ -176,7 +176,7 @@ class Pipeline:
         try:
             await self._pause_run(claim.run_id, lambda: self._pause(claim.run_id, LogStep.FAILED, reason))
         except Exception as error:  # noqa: BLE001 - a store that refuses one may refuse the other
-            log.error("the run cannot be paused", run_id=str(claim.run_id), error=str(error))
+            log.warning("the run cannot be paused", run_id=str(claim.run_id), error=str(error))
 
 
 def _planned(work: Work) -> PartsPlanned:
