@@ -13,10 +13,12 @@ from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
 from tests.support.database import SCHEMA, fetch_value
+from tests.support.fakes import FakeGateway
 from tests.worker.rig import Rig, worker
 from trioqueue.domain.completions import AnswerFormat
 from trioqueue.domain.facts import Fact, Verdict
 from trioqueue.domain.messages import ClaimedMessage
+from trioqueue.domain.sends import OutgoingPart, SendOutcome
 from trioqueue.postgres.connect import connect
 from trioqueue.postgres.errors import DatabaseError
 from trioqueue.postgres.pool import Pool
@@ -68,13 +70,31 @@ class WatchedStore(PostgresStore):
 
 
 @attrs.define(eq=False)
+class HeldGateway(FakeGateway):
+    """Accepts parts, but answers only when it is released."""
+
+    released: trio.Event = attrs.field(factory=trio.Event)
+
+    async def send(self, part: OutgoingPart, *, timeout: float) -> SendOutcome:
+        outcome = await super().send(part, timeout=timeout)
+        await self.released.wait()
+        return outcome
+
+    async def wait_offered(self, count: int) -> None:
+        """Wait until so many parts have been offered."""
+        while len(self.offered) < count:
+            await trio.lowlevel.checkpoint()
+
+
+@attrs.define(eq=False)
 class Scene:
     """A worker at work.
 
     Attributes:
         pool: The worker's connections.
         store: Its store.
-        rig: Its model and its gateway.
+        rig: Its model.
+        gateway: Its gateway.
         daemon: The worker.
         logs: What it has logged.
     """
@@ -82,6 +102,7 @@ class Scene:
     pool: Pool
     store: WatchedStore
     rig: Rig
+    gateway: HeldGateway
     daemon: Worker
     logs: list[EventDict]
 
@@ -92,27 +113,33 @@ class Scene:
 
     def deliveries(self) -> list[int]:
         """How often each part was delivered."""
-        return list(Counter(part.idempotency_key for part in self.rig.gateway.delivered).values())
+        return list(Counter(part.idempotency_key for part in self.gateway.delivered).values())
 
 
 @asynccontextmanager
-async def at_work(url: str, *, timeout: float = 5.0, pool_size: int = 4, **changes: Any) -> AsyncIterator[Scene]:
+async def at_work(
+    url: str, *, held: bool = False, timeout: float = 5.0, pool_size: int = 4, **changes: Any
+) -> AsyncIterator[Scene]:
     """Run a worker for a block, which is drained at its end.
 
     Args:
         url: The worker's database.
+        held: Whether the gateway answers only when it is released.
         timeout: Seconds that a call of the store may take.
         pool_size: The worker's connections.
         changes: Settings of the worker.
     """
-    rig = Rig()
+    gateway = HeldGateway()
+    if not held:
+        gateway.released.set()
+    rig = Rig(gateway=gateway)
     values = {"concurrency": CONCURRENCY, "poll_interval": 0.2, "drain_timeout": 2.0} | changes
     with capture_logs() as logs, trio.fail_after(PATIENCE):
         async with Pool(partial(connect, url), size=pool_size) as pool, trio.open_nursery() as nursery:
             store = WatchedStore(pool, timeout)
             daemon = worker(rig, store, **values)
             nursery.start_soon(daemon.run)
-            yield Scene(pool, store, rig, daemon, logs)
+            yield Scene(pool, store, rig, gateway, daemon, logs)
             daemon.drain.begin()
 
 

@@ -46,7 +46,7 @@ def assert_nothing_in_vain(scene: Scene) -> None:
     assert all("53100" in str(failure) and "make room" in str(failure) for failure in scene.store.failures)
     assert scene.texts_paid <= CONCURRENCY
     assert scene.daemon.tally.claimed <= CONCURRENCY
-    assert scene.rig.gateway.offered == []
+    assert scene.gateway.offered == []
 
 
 @pytest.mark.parametrize("table", ["campaign_logs", "campaign_message_parts"])
