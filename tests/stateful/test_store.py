@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 import attrs
+import pytest
 import trio
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -281,6 +282,7 @@ async def _rows(pool: Pool) -> tuple[dict[UUID, Any], tuple[Any, ...]]:
     return rows, counters
 
 
+@pytest.mark.hypothesis
 def test_the_store_does_what_its_model_does(migrated_url: str) -> None:
     """Claims, facts, rescues, pauses and resumptions in any order leave the same in PostgreSQL and in the model."""
     machine = type("StoresOfThisDatabase", (Stores,), {"url": migrated_url})

@@ -135,7 +135,7 @@ async def finish(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize("idempotent", [False, True])
-@settings(max_examples=25, deadline=None)
+@settings(deadline=None)
 @given(st.integers(0, 2**32), st.floats(5, 200), st.floats(1, 200), st.booleans())
 @virtual_time
 async def test_nothing_leaves_twice(
@@ -179,7 +179,7 @@ async def test_nothing_leaves_twice(
             assert message.part_statuses().count(PartStatus.UNKNOWN) == 1
 
 
-@settings(max_examples=25, deadline=None)
+@settings(deadline=None)
 @given(st.integers(0, 2**32), st.floats(5, 200), st.floats(1, 200))
 @virtual_time
 async def test_with_a_look_up_nothing_stays_unconfirmed(seed: int, dies_after: float, drains_after: float) -> None:
