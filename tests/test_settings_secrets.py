@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from trioqueue.settings import SETTINGS, SettingsError, load_settings, mask_database_url
@@ -149,6 +149,9 @@ def test_the_database_is_shown_without_its_password(url: str, shown: str) -> Non
 
 
 @given(st.text(st.characters(codec="utf-8"), min_size=1, max_size=20))
+@example("@?")
+@example("@?a=")
+@example("@h/q?user=")
 def test_no_password_whatever_is_shown(password: str) -> None:
     """Whatever stands in a password's place, the address is masked or refused without it."""
     environ = {"TRIOQUEUE_DATABASE_URL": f"postgresql://app:{SECRET}{password}{SECRET}@db/queue"}
