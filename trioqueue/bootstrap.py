@@ -16,6 +16,7 @@ from trioqueue.gateways.internal import InternalGateway
 from trioqueue.http.proxies import transport_for
 from trioqueue.openrouter.client import OpenRouter
 from trioqueue.ports import Gateway, Lookup, Model, Store
+from trioqueue.postgres.batches import FactBatches, execute_all
 from trioqueue.postgres.campaigns import Campaigns, wakeup_channel
 from trioqueue.postgres.connect import connect
 from trioqueue.postgres.connection import TrioConnection
@@ -90,6 +91,18 @@ class Database:
         async with translated(), self.pool.connection() as connection:
             for schema in schemas or (self.settings.schema,):
                 await check_schema(connection, schema)
+
+    async def try_writing(self) -> None:
+        """Make sure that a worker may tell what its calls come to, before it pays for one. Writes nothing.
+
+        Raises:
+            DatabaseUnfit: It may not.
+            DatabaseError: The database refused or was away.
+        """
+        async with translated(), self.pool.connection() as connection:
+            for schema in self.settings.served_schemas:
+                async with connection.pipeline():
+                    await execute_all(connection, FactBatches(schema, self.settings.daily_limits).without_rows())
 
 
 @asynccontextmanager
@@ -246,4 +259,5 @@ async def open_worker(settings: Settings) -> AsyncIterator[Worker]:
         open_database(settings) as database,
     ):
         await database.check(settings.served_schemas)
+        await database.try_writing()
         yield make_worker(database, model, gateway, lookup)

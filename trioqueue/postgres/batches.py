@@ -83,6 +83,11 @@ class FactBatches:
             told.append(Told(self._write_logs, json_rows(logs)))
         return told
 
+    def without_rows(self) -> list[Told]:
+        """What tells all that follows a call of the model, without a row: refused where a fact would be."""
+        statements = [*(sql for _, sql in (*self._steps, *self._ends)), self._write_logs]
+        return [Told(sql, json_rows([])) for sql in statements]
+
     def _spending(self, facts: Sequence[Fact]) -> list[Told]:
         # Of several facts of one message the last is told: each says all there is to say.
         spending = [fact for fact in facts if isinstance(fact, SpendReserved)]
