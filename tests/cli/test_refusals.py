@@ -32,7 +32,7 @@ async def test_without_a_right_nothing_is_begun(
     assert outcome.code == 1
     assert outcome.err.count("\n") == 1
     assert "migrate --worker-role" in outcome.err
-    assert world.statistics().model.requests == 0
+    assert world.statistics().model.calls == 0
     assert await fetch(pool, "select distinct status from campaign_messages") == [("pending",)]
 
 
@@ -45,6 +45,6 @@ async def test_a_batch_that_cannot_be_written(command: Command, world: World, po
 
     assert outcome.code == 1
     assert "not today (SQLSTATE P0001)" in outcome.err.splitlines()[-1]
-    assert world.statistics().model.requests <= 2
+    assert world.statistics().model.calls <= 2
     assert world.deliveries == []
     assert await fetch_value(pool, "select count(*) from campaign_messages where status = 'generating'") <= 2
