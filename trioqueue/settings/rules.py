@@ -93,7 +93,7 @@ def _is_port(text: str) -> bool:
     return not text or (re.fullmatch(r"[0-9]{1,5}", text) is not None and 0 < int(text) < 65_536)
 
 
-# libpq's grammar of connection URIs: a password may not hold a / and ends at the first @. Where another @ follows in the
+# libpq's grammar of connection URIs: a password may not hold a / and ends at the first @. Where another follows in the
 # query, the first belongs to a password that is not encoded, and the rest of that would be shown.
 _HOST: Final = r"(?:\[[0-9A-Fa-f:.%]+\]|[^:/?@,\[\]\s]*)(?::[0-9]*)?"
 _DATABASE_URL: Final = (
