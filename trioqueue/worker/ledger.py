@@ -37,11 +37,11 @@ more of them the batches become smaller and the server has more to do."""
 FEW: Final = 20
 """Messages in flight up to which no commit waits: too few facts would come meanwhile."""
 
-PACE: Final = 0.0001
+PACE: Final = 0.00005
 """Seconds between the beginnings of two commits, for each message in flight above those."""
 
-LONGEST_PACE: Final = 0.008
-"""Most seconds between them: four waits of half of this are 2% of a message whose four calls take 200 ms each."""
+LONGEST_PACE: Final = 0.004
+"""Most seconds between them: four waits of half of this are 1% of a message whose four calls take 200 ms each."""
 
 OWN_FAULT_AFTER: Final = 15.0
 """Seconds for which a fact may be refused while there is no other to compare it with: shorter than the compute phase
