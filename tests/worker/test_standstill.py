@@ -150,12 +150,12 @@ async def test_refused_ends_pause_the_run(kinds: tuple[type[Fact], ...]) -> None
         await passes(HOUR)
         daemon.drain.begin()
 
-    with pytest.RaisesGroup(Refused):
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(drain_later)
-            await daemon.run()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(drain_later)
+        await daemon.run()
 
     assert rig.store.runs == {RUN_ID: RunStatus.PAUSED}
+    assert "refuses the end of message" in daemon.tally.paused[RUN_ID]
     assert rig.model.calls(AnswerFormat.TEXT) <= CONCURRENCY
 
 
@@ -259,10 +259,22 @@ async def test_a_commit_that_writes_nothing_does_not_end_refusals() -> None:
     standstill.begin(Refused("no"))
     standstill.answered(wrote=False)
 
-    before = standstill.begun
+    before = (standstill.begun, type(standstill.refusal))
     standstill.answered(wrote=True)
 
-    assert (before, standstill.begun, standstill.refusal) == (True, False, None)
+    assert before == (True, Refused)
+    assert (standstill.begun, standstill.refusal) == (False, None)
+
+
+@virtual_time
+async def test_a_refusal_of_long_ago() -> None:
+    """A refusal after which nothing was told for a minute is no reason any more to end with it."""
+    standstill = Standstill(())
+    standstill.begin(Refused("no"))
+    await passes(REMINDER)
+
+    assert standstill.begun
+    assert standstill.refusal is None
 
 
 @virtual_time

@@ -20,7 +20,8 @@ LONGEST_STAND: Final = 5.0
 Then it is put back, which is the fact that finds out."""
 
 REMINDER: Final = 60.0
-"""Seconds between two log lines about the same standstill."""
+"""Seconds between two log lines about the same standstill, and after which a refusal says nothing of the present: what
+is told is told again within them."""
 
 log = structlog.get_logger(__name__)
 
@@ -33,12 +34,12 @@ class Standstill:
 
     Attributes:
         taken: Commits that wrote something.
-        refusal: Why the store refuses facts now; None when it takes them, and when it is only away.
     """
 
     def __init__(self, held: Collection[UUID]) -> None:
         self.taken = 0
-        self.refusal: Exception | None = None
+        self._refusal: Exception | None = None
+        self._failed_at = 0.0
         self._held = held
         self._began_at: float | None = None
         self._told_at = 0.0
@@ -49,10 +50,16 @@ class Standstill:
         """Whether the last fact that was told could not be written."""
         return self._began_at is not None
 
+    @property
+    def refusal(self) -> Exception | None:
+        """Why the store refuses facts at present; None when it takes them, is only away, or was told none lately."""
+        return self._refusal if trio.current_time() < self._failed_at + REMINDER else None
+
     def begin(self, error: Exception) -> None:
         """Stand still, because a fact could not be written. Called again at each attempt that fails."""
         now = trio.current_time()
-        self.refusal = None if isinstance(error, StoreUnavailable) else error
+        self._refusal = None if isinstance(error, StoreUnavailable) else error
+        self._failed_at = now
         if self._began_at is None:
             self._began_at = self._told_at = now
             log.warning(
@@ -65,10 +72,10 @@ class Standstill:
     def answered(self, *, wrote: bool) -> None:
         """Take note of a commit that came through: the end, unless facts are refused and it wrote none."""
         self.taken += wrote
-        if self._began_at is None or not (wrote or self.refusal is None):
+        if self._began_at is None or not (wrote or self._refusal is None):
             return
         log.info("the store takes facts again", seconds=round(trio.current_time() - self._began_at, 1))
-        self._began_at = self.refusal = None
+        self._began_at = self._refusal = None
         self._over.set()
         self._over = trio.Event()
 
