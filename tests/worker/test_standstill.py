@@ -78,7 +78,7 @@ def sent_once(rig: Rig) -> bool:
     return max(Counter(part.idempotency_key for part in rig.gateway.delivered).values(), default=0) <= 1
 
 
-@settings(max_examples=12)
+@settings(max_examples=settings().max_examples // 16)
 @given(st.floats(0, 25), st.sampled_from([0.05, 3.0, 40.0, 300.0, HOUR]), st.integers(1, 12), st.booleans())
 @virtual_time
 async def test_nothing_is_paid_for_that_cannot_be_stored(
@@ -109,7 +109,7 @@ async def test_nothing_is_paid_for_that_cannot_be_stored(
     assert not rig.store.violations
 
 
-@settings(max_examples=12)
+@settings(max_examples=settings().max_examples // 16)
 @given(st.floats(0, 25), st.sampled_from([3.0, 40.0, 300.0, HOUR]), st.integers(1, 12))
 @virtual_time
 async def test_a_store_that_refuses_every_fact_is_not_paid_for(begins: float, lasts: float, concurrency: int) -> None:
