@@ -762,13 +762,15 @@ begin
   end if;
 
   -- A run is kept whole while one of its messages waits for a person. Whoever lets it go on has locked it.
+  -- One look for each partial index: a list of all these states would be proven by none of them.
   select r.id into v_run_id
   from campaign_runs r
   where r.pruned_at is null and r.status in ('completed', 'cancelled', 'failed')
     and r.completed_at < now() - make_interval(days => p_days)
-    and not exists (
-      select from campaign_messages m
-      where m.run_id = r.id and m.status in ('queued', 'pending', 'generating', 'sending', 'unconfirmed'))
+    and not exists (select from campaign_messages m where m.run_id = r.id and m.status = 'unconfirmed')
+    and not exists (select from campaign_messages m where m.run_id = r.id and m.status = 'pending')
+    and not exists (select from campaign_messages m where m.run_id = r.id and m.status in ('generating', 'sending'))
+    and not exists (select from campaign_messages m where m.run_id = r.id and m.status = 'queued')
   order by r.completed_at
   limit 1
   for update of r skip locked;
@@ -785,6 +787,10 @@ begin
   get diagnostics v_removed = row_count;
   if v_removed > 0 then
     return v_removed;
+  end if;
+  -- Whoever tries a message again locks it first and its run, which is ours, then: both go on after this look.
+  if exists (select from campaign_messages m where m.run_id = v_run_id) then
+    return 0;
   end if;
 
   delete from campaign_logs g

@@ -20,9 +20,15 @@ from trioqueue.postgres.statements import statement
 
 MESSAGES: Final = 200_000
 RUNS: Final = 40
+RUNS_THAT_ARE_OVER: Final = 1_000
+"""They have no messages here."""
+
 BUFFERS_OF_A_CLAIM: Final = 1_000
 """Pages of 8 KiB that a claim of 15 may touch, its three index entries a row and its contexts included. The table has
 some 8,000, its indexes as many."""
+
+BUFFERS_OF_A_REMOVAL: Final = 1_500
+"""Pages that the removal of 10 messages may touch, of a run that has 5,000."""
 
 BUFFERS_OF_AN_INTENT: Final = 40
 """Pages that one of many intents may touch: message, run, lead, conversation and part with their indexes."""
@@ -40,7 +46,7 @@ insert into campaign_configs (workspace_id, name, ai_model, ai_instructions)
   values ('{UUID(int=1)}', 'large', 'some/model', 'Write kindly.');
 insert into campaign_runs (config_id, status, leads_total, completed_at)
   select c.id, case when n <= {RUNS} then 'running' else 'completed' end, {MESSAGES // RUNS}, now()
-  from campaign_configs c, generate_series(1, {RUNS} * 26) n;
+  from campaign_configs c, generate_series(1, {RUNS} + {RUNS_THAT_ARE_OVER}) n;
 insert into conversations (workspace_id, lead_id, contact_phone)
   select l.workspace_id, l.id, l.phone_normalized from leads l;
 insert into campaign_messages
@@ -194,6 +200,35 @@ def test_a_look_ahead_reads_the_queue_and_what_is_claimed(large: psycopg.Connect
     assert {"idx_campaign_messages_atomic_selection", "idx_campaign_messages_claimed"} <= plan.indexes()
     assert not plan.scanned_tables() & {"campaign_messages", "campaign_runs"}
     assert plan.buffers < 12 * RUNS
+
+
+def test_a_removal_does_not_read_its_run(large: psycopg.Connection[Any]) -> None:
+    """That no message of a run is open is seen in the indexes of open messages, whatever the run has besides."""
+    large.execute(f"set local search_path to {SCHEMA}".encode())
+    large.execute(
+        b"with over as (update campaign_runs set status = 'completed', completed_at = now() - interval '1 year'"
+        b" where id = (select id from campaign_runs where status = 'running' limit 1) returning id)"
+        b" update campaign_messages m set status = 'sent', sent_at = now() from over where m.run_id = over.id"
+    )
+    sql = statement("prune", SCHEMA).decode()
+    plan = explain(large, sql, {"days": 30, "limit": 10}, generic=True)
+    [left] = large.execute(b"select count(*) from campaign_messages").fetchall()
+
+    assert left == (MESSAGES - 10,)
+    assert plan.buffers < BUFFERS_OF_A_REMOVAL
+
+
+@pytest.mark.parametrize("generic", [False, True], ids=["custom", "generic"])
+def test_many_running_runs_cost_a_probe_each_at_most(large: psycopg.Connection[Any], generic: bool) -> None:
+    """A claim stops at the runs that fill it; those without anything due cost a look into the index of the queue."""
+    runs = f"update {SCHEMA}.campaign_runs set status = case status when 'running' then 'cancelled' else 'running' end"
+    large.execute(f"{runs} where status <> 'running'".encode())
+    some = claim(large, count=15, generic=generic)
+    large.execute(f"{runs} where id in (select run_id from {SCHEMA}.campaign_messages)".encode())
+    none = claim(large, count=15, generic=generic)
+
+    assert some.buffers < BUFFERS_OF_A_CLAIM + 8 * RUNS_THAT_ARE_OVER
+    assert none.buffers < 8 * RUNS_THAT_ARE_OVER
 
 
 @pytest.mark.parametrize("generic", [False, True], ids=["custom", "generic"])

@@ -158,6 +158,21 @@ async def test_one_at_a_time(pool: Pool, store: PostgresStore, migrated_url: str
     assert await store.prune(DAYS) == 1
 
 
+async def test_a_message_that_somebody_has_locked(pool: Pool, store: PostgresStore, migrated_url: str) -> None:
+    """A message that is about to be tried again keeps its run from being done with; once let go, it is removed too."""
+    run_id = await over(pool)
+    async with await connect(migrated_url) as connection, connection.transaction():
+        await connection.execute(
+            f"select from {SCHEMA}.campaign_messages where run_id = %s limit 1 for no key update".encode(), [run_id]
+        )
+        await prune_all(store)
+
+        assert await rows(pool) == (1, 1, 2)
+    await prune_all(store)
+
+    assert await rows(pool) == (0, 0, 0)
+
+
 async def test_a_batch_is_bounded(pool: Pool) -> None:
     """No statement removes more than it was told to."""
     await over(pool)
