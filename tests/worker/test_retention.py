@@ -85,3 +85,20 @@ async def test_a_worker_removes_only_where_it_is_told_to(days: int | None, left:
         daemon.drain.begin()
 
     assert len(rig.store.messages) == left
+
+
+@pytest.mark.parametrize(("deadline", "all_gone"), [(None, True), (55.0, True), (0.3, False)])
+@virtual_time
+async def test_a_run_with_nothing_to_send_removes_too(deadline: float | None, all_gone: bool) -> None:
+    """A one-shot run removes what it can when it is done, and does not go beyond its deadline for it."""
+    rig = Rig()
+    rig.store.add(100, status=MessageStatus.SENT)
+    rig.store.runs[RUN_ID] = RunStatus.COMPLETED
+    await passes(3 * DAY)
+    began = trio.current_time()
+    in_time = await worker(rig, retention_days=2).run_once(deadline=deadline, until_empty=True)
+
+    assert in_time
+    assert (len(rig.store.messages) == 0) is all_gone
+    assert len(rig.store.messages) < 100
+    assert trio.current_time() - began <= (deadline or 5.0)

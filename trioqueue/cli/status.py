@@ -61,7 +61,8 @@ async def _look(database: Database, run_id: UUID | None) -> tuple[Sequence[RunOv
         return runs, Text("no runs yet; start one with `trioqueue campaign start`")
     shown: list[RenderableType] = [overview_table(runs)]
     if run_id is not None:
-        shown.append(figures_table(await database.campaigns.figures(run_id), runs[0].budget))
+        if runs[0].pruned_at is None:
+            shown.append(figures_table(await database.campaigns.figures(run_id), runs[0].budget))
         if runs[0].unconfirmed:
             shown.append(unconfirmed_hint(runs[0]))
     if database.settings.daily_limits.any:
@@ -144,6 +145,8 @@ def _besides(run: RunOverview) -> str:
         said.append(f"goes on {run.resumes_at:%Y-%m-%d %H:%M %Z}")
     if run.error_message:
         said.append(run.error_message)
+    if run.pruned_at is not None:
+        said.append(f"messages removed {run.pruned_at:%Y-%m-%d} (retention_days)")
     return "; ".join(said)
 
 

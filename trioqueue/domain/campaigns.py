@@ -92,6 +92,7 @@ class RunOverview:
         completed_at: When its last message was processed.
         budget: Its budget; what is counted is kept only where there are limits.
         resumes_at: When it goes on by itself if it is paused now; None when it does not.
+        pruned_at: When its messages and its log were removed; None while they are kept.
     """
 
     run_id: UUID
@@ -109,6 +110,7 @@ class RunOverview:
     completed_at: datetime | None
     budget: Budget = UNLIMITED
     resumes_at: datetime | None = None
+    pruned_at: datetime | None = None
 
     @property
     def unconfirmed(self) -> int:

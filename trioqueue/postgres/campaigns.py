@@ -199,4 +199,4 @@ class Campaigns:
 
 def _overview(row: tuple[Any, ...]) -> RunOverview:
     overview = RunOverview(row[0], row[1], RunStatus(row[2]), *row[3:13])
-    return attrs.evolve(overview, budget=budget(Limits(*row[13:15]), row[15:20]), resumes_at=row[20])
+    return attrs.evolve(overview, budget=budget(Limits(*row[13:15]), row[15:20]), resumes_at=row[20], pruned_at=row[21])

@@ -35,16 +35,18 @@ class Retention:
     async def run(self) -> None:
         """Look at once and then at each interval, until cancelled."""
         while True:
-            try:
-                await self._prune()
-            except StoreUnavailable as error:
-                log.warning("what is over could not be removed", error=str(error))
+            await self.run_once()
             await trio.sleep(INTERVAL)
 
-    async def _prune(self) -> None:
+    async def run_once(self) -> None:
+        """Remove all that has been over for long enough; may be cancelled between any two batches."""
         total = 0
-        while removed := await self.store.prune(self.days):
-            total += removed
-            await trio.sleep(PAUSE)
-        if total:
-            log.info("removed what was over", rows=total, days=self.days)
+        try:
+            while removed := await self.store.prune(self.days):
+                total += removed
+                await trio.sleep(PAUSE)
+        except StoreUnavailable as error:
+            log.warning("what is over could not be removed", error=str(error))
+        finally:
+            if total:
+                log.info("removed what was over", rows=total, days=self.days)

@@ -37,6 +37,9 @@ from trioqueue.worker.writer import Writer, WriterSettings
 
 log = structlog.get_logger(__name__)
 
+REMOVAL: Final = 5.0
+"""Seconds that a one-shot run may go on removing what has been over for long when its messages are done."""
+
 FAREWELL: Final = 5.0
 """Seconds that striking the worker off may take; without it, its lease runs out by itself."""
 
@@ -120,6 +123,7 @@ class Worker:
         self._reconciliation = (
             None if lookup is None else Reconciliation(store, lookup, settings.send_timeout, self.wakeup.wake)
         )
+        self._retention = None if settings.retention_days is None else Retention(store, settings.retention_days)
         calls = ModelCalls(model, self._gates, chance)
         limits = WriterSettings(settings.generate_timeout, settings.split_timeout, settings.screening_off)
         writer = Writer(calls, self._ledger, limits)
@@ -163,7 +167,12 @@ class Worker:
             StoreUnavailable: The store was away at the start.
             TrioqueueError: As `run`.
         """
+        began = trio.current_time()
         await self._run(self._intake.run_until_empty if until_empty else self._intake.run_batch, deadline)
+        if self._retention is not None:
+            left = math.inf if deadline is None else max(0.0, began + deadline - trio.current_time())
+            with self.drain.bounded(min(REMOVAL, left)):
+                await self._retention.run_once()
         return not (self._deadline_came and self._left_over)
 
     async def _run(self, intake: Callable[[trio.Nursery], Awaitable[None]], deadline: float | None) -> None:
@@ -179,8 +188,8 @@ class Worker:
                     services.start_soon(self._serve, service)
                 if self._reconciliation is not None:
                     services.start_soon(self._serve, self._reconciliation.run)
-                if (days := self._settings.retention_days) is not None:
-                    services.start_soon(self._serve, Retention(self._store, days).run)
+                if self._retention is not None:
+                    services.start_soon(self._serve, self._retention.run)
                 if self._wakeups is not None:
                     services.start_soon(self._serve, partial(self._wakeups, self.wakeup.wake))
                 if deadline is not None:
