@@ -351,7 +351,7 @@ async def test_a_one_shot_run_loses_no_slot_to_a_crowd() -> None:
     """When fewer calls are allowed than there are slots and then more again, all slots are used again."""
     model = TroubledModel(trouble={MODEL: RateLimited("429", 1.0)})
     rig = Rig(model=model)
-    rig.store.add(500, split=False)
+    rig.store.add(1000, split=False)
     one_shot = worker(rig, concurrency=10)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(partial(one_shot.run_once, deadline=None, until_empty=True))
@@ -362,4 +362,4 @@ async def test_a_one_shot_run_loses_no_slot_to_a_crowd() -> None:
         model.in_flight.most = 0
 
     assert model.in_flight.most == 10
-    assert one_shot.tally.ends == {End.SENT: 500}
+    assert one_shot.tally.ends == {End.SENT: 1000}
