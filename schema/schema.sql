@@ -50,7 +50,12 @@ begin
 
   -- What all rows settle is counted before the first of them is granted anything.
   for v_row in
-    with held as (
+    with told as (
+      select t.*
+      from jsonb_to_recordset(p_rows) as t (place integer, message_id uuid, owner uuid, fence bigint, tokens bigint,
+                                            cost_usd numeric, ask_tokens bigint, ask_cost_usd numeric)
+      limit jsonb_array_length(p_rows)
+    ), held as (
       select m.id, m.run_id, t.place, t.tokens, t.cost_usd, t.ask_tokens, t.ask_cost_usd,
         t.tokens - coalesce(m.counted_tokens, m.ai_tokens_used, 0) as new_tokens,
         t.cost_usd - coalesce(m.counted_cost_usd, m.cost_usd, 0) as new_cost,
@@ -59,8 +64,7 @@ begin
         (m.reserved_tokens is not null and m.reserved_cost_usd is null)::integer as back_unpriced,
         m.reserved_on,
         coalesce(m.reserved_on, v_day) as count_on
-      from jsonb_to_recordset(p_rows) as t (place integer, message_id uuid, owner uuid, fence bigint, tokens bigint,
-                                            cost_usd numeric, ask_tokens bigint, ask_cost_usd numeric)
+      from told t
       join campaign_messages m on m.id = t.message_id
       where m.claimed_by = t.owner and m.claim_fence = t.fence and m.status in ('generating', 'sending')
     )
@@ -110,7 +114,7 @@ begin
         v_answer := 'reserved';
       elsif exists (
         select from campaign_messages m
-        where m.run_id = v_row.run_id and m.status in ('generating', 'sending') and m.id <> v_row.id
+        where m.run_id = v_row.run_id and m.claimed_at is not null and m.id <> v_row.id
           and (m.generated_message is not null or m.reserved_tokens is not null)
       ) then
         -- What has been paid for is sent before the run pauses.
@@ -426,11 +430,15 @@ CREATE FUNCTION trioqueue.complete_campaign_runs(p_run_ids uuid[]) RETURNS SETOF
     BEGIN ATOMIC
  WITH completed AS (
           UPDATE trioqueue.campaign_runs r SET status = 'completed'::text, completed_at = now(), error_message = NULL::text
-           WHERE ((r.id = ANY (complete_campaign_runs.p_run_ids)) AND (r.status = 'running'::text) AND (NOT (EXISTS ( SELECT
+           WHERE ((r.id = ANY (complete_campaign_runs.p_run_ids)) AND (r.status = 'running'::text) AND (( SELECT m.id
                     FROM trioqueue.campaign_messages m
-                   WHERE ((m.run_id = r.id) AND (m.status = 'pending'::text))))) AND (NOT (EXISTS ( SELECT
+                   WHERE ((m.run_id = r.id) AND (m.status = 'pending'::text))
+                   ORDER BY m.scheduled_at
+                  LIMIT 1) IS NULL) AND (( SELECT m.id
                     FROM trioqueue.campaign_messages m
-                   WHERE ((m.run_id = r.id) AND (m.status = ANY (ARRAY['generating'::text, 'sending'::text])))))) AND (NOT (EXISTS ( SELECT
+                   WHERE ((m.run_id = r.id) AND (m.claimed_at IS NOT NULL))
+                   ORDER BY m.claimed_by
+                  LIMIT 1) IS NULL) AND (NOT (EXISTS ( SELECT
                     FROM trioqueue.campaign_messages m
                    WHERE ((m.run_id = r.id) AND (m.status = 'queued'::text))))))
            RETURNING r.id,
@@ -586,7 +594,12 @@ declare
   v_run_ids uuid[];
   v_statuses text[];
 begin
-  with finished as (
+  with told as (
+    select r.*
+    from jsonb_to_recordset(p_rows) as r (message_id uuid, owner uuid, fence bigint, status text, error_message text,
+                                          provider_message_id text, tokens integer, cost_usd numeric)
+    limit jsonb_array_length(p_rows)
+  ), finished as (
     update campaign_messages m
     set status = r.status,
         error_message = r.error_message,
@@ -597,8 +610,7 @@ begin
         claimed_by = null,
         claimed_at = null,
         updated_at = now()
-    from jsonb_to_recordset(p_rows) as r (message_id uuid, owner uuid, fence bigint, status text, error_message text,
-                                          provider_message_id text, tokens integer, cost_usd numeric)
+    from told r
     where m.id = r.message_id
       and m.claimed_by = r.owner
       and m.claim_fence = r.fence
@@ -769,7 +781,7 @@ begin
     and r.completed_at < now() - make_interval(days => p_days)
     and not exists (select from campaign_messages m where m.run_id = r.id and m.status = 'unconfirmed')
     and not exists (select from campaign_messages m where m.run_id = r.id and m.status = 'pending')
-    and not exists (select from campaign_messages m where m.run_id = r.id and m.status in ('generating', 'sending'))
+    and not exists (select from campaign_messages m where m.run_id = r.id and m.claimed_at is not null)
     and not exists (select from campaign_messages m where m.run_id = r.id and m.status = 'queued')
   order by r.completed_at
   limit 1
@@ -838,13 +850,13 @@ begin
   delete from workers w
   where w.beat_at < now() - interval '1 day'
     and not exists (
-      select from campaign_messages m where m.status in ('generating', 'sending') and m.claimed_by = w.incarnation);
+      select from campaign_messages m where m.claimed_at is not null and m.claimed_by = w.incarnation);
 
   select array_agg(s.id) into v_message_ids
   from (
     select m.id
     from campaign_messages m
-    where m.status in ('generating', 'sending')
+    where m.claimed_at is not null
       and (
         -- Who asks is alive, and knows what became of the parts it was sending: after an outage of the database that
         -- was longer than the lease it must not give up its own messages, only because this comes before its next beat.
@@ -1010,7 +1022,12 @@ begin
   where r.id in (select t.run_id from jsonb_to_recordset(p_rows) as t (run_id uuid))
   order by r.id for no key update;
 
-  with returned as (
+  with told as (
+    select r.*
+    from jsonb_to_recordset(p_rows) as r (message_id uuid, owner uuid, fence bigint, delay double precision,
+                                          retry_count integer, error text, tokens integer, cost_usd numeric)
+    limit jsonb_array_length(p_rows)
+  ), returned as (
     update campaign_messages m
     set status = case when c.status = 'cancelled' then 'skipped' else 'pending' end,
         scheduled_at = case when r.delay is null then m.scheduled_at else now() + make_interval(secs => r.delay) end,
@@ -1021,9 +1038,7 @@ begin
         claimed_by = null,
         claimed_at = null,
         updated_at = now()
-    from jsonb_to_recordset(p_rows) as r (message_id uuid, owner uuid, fence bigint, delay double precision,
-                                          retry_count integer, error text, tokens integer, cost_usd numeric),
-      campaign_runs c
+    from told r, campaign_runs c
     where m.id = r.message_id
       and m.claimed_by = r.owner
       and m.claim_fence = r.fence
@@ -1448,7 +1463,7 @@ CREATE INDEX idx_campaign_messages_atomic_selection ON trioqueue.campaign_messag
 
 COMMENT ON INDEX trioqueue.idx_campaign_messages_atomic_selection IS 'The queue: due messages of a run in order of their due time.';
 
-CREATE INDEX idx_campaign_messages_claimed ON trioqueue.campaign_messages USING btree (run_id, claimed_by) WHERE (status = ANY (ARRAY['generating'::text, 'sending'::text]));
+CREATE INDEX idx_campaign_messages_claimed ON trioqueue.campaign_messages USING btree (run_id, claimed_by) WHERE (claimed_at IS NOT NULL);
 
 COMMENT ON INDEX trioqueue.idx_campaign_messages_claimed IS 'Messages in the hands of workers, for rescue and for completing runs.';
 

@@ -6,6 +6,7 @@ hand, and as the generic plan that the server may go over to once a statement is
 
 import re
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 
@@ -16,6 +17,22 @@ import pytest
 
 from tests.support.cluster import Cluster
 from tests.support.database import SCHEMA, claim_values
+from trioqueue.domain.budgets import Estimate, Limits
+from trioqueue.domain.completions import NOTHING_SPENT, Usage
+from trioqueue.domain.facts import (
+    Fact,
+    Finished,
+    PartsPlanned,
+    Returned,
+    SendIntended,
+    SendSettled,
+    SpendReserved,
+    TextGenerated,
+    WayBack,
+)
+from trioqueue.domain.messages import Claim
+from trioqueue.domain.states import MessageStatus, PartStatus
+from trioqueue.postgres.batches import FactBatches
 from trioqueue.postgres.statements import statement
 
 MESSAGES: Final = 200_000
@@ -33,35 +50,47 @@ BUFFERS_OF_AN_INTENT: Final = 40
 BUFFERS_OF_A_LOOK: Final = 4_000
 """Pages that a look at 10,000 messages of the newest runs may touch, a quarter of table and indexes."""
 
-LARGE: Final = f"""
+HELD: Final = 2_000
+"""Messages in the hands of workers."""
+
+WRITTEN: Final = 10
+"""Messages to which something happens meanwhile."""
+
+ENTRIES_OF_A_HISTORY: Final = 100
+"""Index entries that are read of messages to write all that happens to one of them: several for each of nine facts,
+because the changes are not committed yet, and none is removed."""
+
+
+def filled(messages: int, runs: int) -> bytes:
+    """SQL that fills a database: half of the messages are pending, in so many runs that are running."""
+    return f"""
 set search_path to {SCHEMA};
 insert into leads (id, workspace_id, client_name, primary_email, primary_phone, phone_normalized, primary_website)
   select ('00000000-0000-0000-0000-' || lpad(to_hex(n), 12, '0'))::uuid, '{UUID(int=1)}', 'Lead ' || n,
     n || '@example.org', n::text, '+5511' || (900000000 + n), 'https://example.org/' || n
-  from generate_series(1, {MESSAGES // 4}) n;
+  from generate_series(1, {messages // 4}) n;
 insert into campaign_configs (workspace_id, name, ai_model, ai_instructions)
   values ('{UUID(int=1)}', 'large', 'some/model', 'Write kindly.');
 insert into campaign_runs (config_id, status, leads_total, completed_at)
-  select c.id, case when n <= {RUNS} then 'running' else 'completed' end, {MESSAGES // RUNS}, now()
-  from campaign_configs c, generate_series(1, {RUNS} + {RUNS_THAT_ARE_OVER}) n;
+  select c.id, case when n <= {runs} then 'running' else 'completed' end, {messages // runs}, now()
+  from campaign_configs c, generate_series(1, {runs} + {RUNS_THAT_ARE_OVER}) n;
 insert into conversations (workspace_id, lead_id, contact_phone)
   select l.workspace_id, l.id, l.phone_normalized from leads l;
 insert into campaign_messages
   (run_id, lead_id, status, scheduled_at, sent_at, generated_message, conversation_id)
   select r.id, l.id, case when l.n % 2 = 0 then 'pending' else 'sent' end,
-    now() + (l.n % {MESSAGES // RUNS} - {MESSAGES // RUNS // 2}) * interval '1 second', now(),
+    now() + (l.n % {messages // runs} - {messages // runs // 2}) * interval '1 second', now(),
     'A message that was sent.', c.id
   from (select id, row_number() over () as place from campaign_runs where status = 'running') r
   cross join lateral (
     select id, row_number() over () as n from leads order by id
-    offset (r.place - 1) * {MESSAGES // RUNS} % {MESSAGES // 4} limit {MESSAGES // RUNS}
+    offset (r.place - 1) * {messages // runs} % {messages // 4} limit {messages // runs}
   ) l
   join conversations c on c.lead_id = l.id;
 insert into campaign_message_parts (message_id, part_no, body, status, idempotency_key, sent_at)
   select m.id, 1, 'A message that was sent.', 'sent', m.id || ':1', now()
   from campaign_messages m where m.status = 'sent';
-analyze;
-"""
+""".encode()
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +98,8 @@ def large_url(cluster: Cluster, migrated_template: str) -> Iterator[str]:
     """A database with 200,000 messages, half of them pending, in 40 of 1,040 runs."""
     url = cluster.create_database(migrated_template)
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(LARGE.encode())
+        connection.execute(filled(MESSAGES, RUNS))
+        connection.execute(b"analyze")
     yield url
     cluster.drop_database(url)
 
@@ -78,6 +108,15 @@ def large_url(cluster: Cluster, migrated_template: str) -> Iterator[str]:
 def large(large_url: str) -> Iterator[psycopg.Connection[Any]]:
     """A connection to the large database; what it changes is rolled back."""
     with psycopg.connect(large_url) as connection:
+        yield connection
+        connection.rollback()
+
+
+@pytest.fixture
+def small(migrated_url: str) -> Iterator[psycopg.Connection[Any]]:
+    """A connection to a database of which the planner knows nothing yet."""
+    with psycopg.connect(migrated_url) as connection:
+        connection.execute(filled(4 * HELD, 2))
         yield connection
         connection.rollback()
 
@@ -251,6 +290,49 @@ def test_an_intent_reads_by_keys(large: psycopg.Connection[Any], generic: bool) 
 
 
 @pytest.mark.parametrize("generic", [False, True], ids=["custom", "generic"])
+@pytest.mark.parametrize("end", [Finished, Returned])
+@pytest.mark.parametrize("size", ["large", "small"])
+def test_what_happened_to_a_message_is_written_by_its_key(
+    request: pytest.FixtureRequest, size: str, end: type[Finished | Returned], generic: bool
+) -> None:
+    """Not by a look at all that is held, nor at the table where it is small and nothing is known of it yet."""
+    connection: psycopg.Connection[Any] = request.getfixturevalue(size)
+    connection.execute(f"set local search_path to {SCHEMA}".encode())
+    connection.execute(f"set local plan_cache_mode = force_{'generic' if generic else 'custom'}_plan".encode())
+    owner = UUID(int=7)
+    held = connection.execute(
+        b"update campaign_messages set status = 'generating', claimed_by = %s, claimed_at = now(), claim_fence = 1"
+        b" where id in (select id from campaign_messages where status = 'pending' order by scheduled_at desc limit %s)"
+        b" returning id, run_id, lead_id",
+        [owner, HELD],
+    ).fetchall()
+    claims = [Claim(message_id, run_id, lead_id, owner, 1) for message_id, run_id, lead_id in held[:WRITTEN]]
+    before = _read(connection, "campaign_messages")
+    for facts in zip(*(_history(claim, end) for claim in claims), strict=True):
+        for told in FactBatches(SCHEMA, Limits(1_000_000)).statements(facts):
+            written = connection.execute(told.sql, {"rows": told.rows, **told.values}, prepare=True).fetchall()
+            assert len(written) == WRITTEN, told.sql
+
+    assert len(held) == HELD
+    assert _read(connection, "campaign_messages") - before < WRITTEN * ENTRIES_OF_A_HISTORY
+
+
+def _history(claim: Claim, end: type[Finished | Returned]) -> list[Fact]:
+    """What happens to a message from its claim to its end."""
+    spent = Usage(10, Decimal("0.1"))
+    return [
+        SpendReserved(claim, NOTHING_SPENT, Estimate(100, Decimal(1))),
+        TextGenerated(claim, "Oi, tudo bem?", "some/model", spent, 1),
+        PartsPlanned(claim, ("Oi,", "tudo bem?"), spent, 1),
+        SendIntended(claim, 1),
+        SendSettled(claim, 1, PartStatus.SENT, 1),
+        SendIntended(claim, 2),
+        SendSettled(claim, 2, PartStatus.SENT, 1),
+        Finished(claim, MessageStatus.SENT) if end is Finished else Returned(claim, WayBack.REQUEUE, 60.0, 1),
+    ]
+
+
+@pytest.mark.parametrize("generic", [False, True], ids=["custom", "generic"])
 def test_parts_of_unknown_fate_are_found_through_their_index(large: psycopg.Connection[Any], generic: bool) -> None:
     """A reconciliation reads the unconfirmed messages alone, not the table."""
     large.execute(f"set local search_path to {SCHEMA}".encode())
@@ -303,3 +385,11 @@ def _fetched(connection: psycopg.Connection[Any], table: str) -> int:
 def _sequential(connection: psycopg.Connection[Any], table: str) -> int:
     query = "select pg_stat_get_xact_numscans(%s::regclass)"
     return int(connection.execute(query, [f"{SCHEMA}.{table}"]).fetchall()[0][0])
+
+
+def _read(connection: psycopg.Connection[Any], table: str) -> int:
+    query = (
+        "select sum(pg_stat_get_xact_tuples_returned(read.oid)) from (select %(table)s::regclass as oid"
+        " union all select indexrelid from pg_index where indrelid = %(table)s::regclass) read"
+    )
+    return int(connection.execute(query, {"table": f"{SCHEMA}.{table}"}).fetchall()[0][0])

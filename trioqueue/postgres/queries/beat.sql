@@ -21,7 +21,7 @@ with beaten as (
 ), claimed as (
   select m.claimed_by, min(m.claimed_at) as since
   from {schema}.campaign_messages m
-  where m.status in ('generating', 'sending')
+  where m.claimed_at is not null
   group by m.claimed_by
 ), abandoned as (
   select min(case

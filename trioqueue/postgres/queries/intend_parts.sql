@@ -9,6 +9,7 @@
 with told as (
   select r.*
   from jsonb_to_recordset(%(rows)s::jsonb) as r (message_id uuid, owner uuid, fence bigint, part_no integer)
+  limit jsonb_array_length(%(rows)s::jsonb)
 ), held as materialized (
   select m.id, t.part_no, t.fence,
     case

@@ -24,8 +24,7 @@ indexed as (
   (
     select m.id, m.updated_at
     from {schema}.campaign_messages m
-    where m.status in ('generating', 'sending') and m.status = %(status)s::text
-      and %(status)s::text in ('generating', 'sending')
+    where m.claimed_at is not null and m.status = %(status)s::text
     limit 10000
   )
   union all

@@ -5,6 +5,7 @@ with told as (
   select r.*
   from jsonb_to_recordset(%(rows)s::jsonb) as r (message_id uuid, owner uuid, fence bigint, bodies jsonb,
                                                  tokens integer, cost_usd numeric, time_ms integer)
+  limit jsonb_array_length(%(rows)s::jsonb)
 ), held as (
   update {schema}.campaign_messages m
   set status = 'sending',

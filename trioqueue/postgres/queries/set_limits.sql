@@ -18,5 +18,5 @@ from (
 ) o
 where r.id = o.id
 returning r.counted_tokens, r.counted_cost_usd, case when o.limited then 0 else (
-  select count(*) from {schema}.campaign_messages m where m.run_id = r.id and m.status in ('generating', 'sending')
+  select count(*) from {schema}.campaign_messages m where m.run_id = r.id and m.claimed_at is not null
 ) end

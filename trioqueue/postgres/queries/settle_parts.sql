@@ -5,6 +5,7 @@ with told as (
   from jsonb_to_recordset(%(rows)s::jsonb) as r (message_id uuid, owner uuid, fence bigint, part_no integer,
                                                  status text, provider_message_id text, error text,
                                                  send_time_ms integer)
+  limit jsonb_array_length(%(rows)s::jsonb)
 ), held as (
   update {schema}.campaign_messages m
   set send_time_ms = t.send_time_ms, updated_at = now()
