@@ -25,7 +25,7 @@ from trioqueue.domain.logs import LogEntry, LogLevel, LogStep
 from trioqueue.domain.messages import Claim
 from trioqueue.domain.states import PartStatus, RunStatus
 from trioqueue.ports import StoreUnavailable
-from trioqueue.worker.ledger import FEW, LARGEST_BATCH, LONGEST_PACE, OWN_FAULT_AFTER, pace
+from trioqueue.worker.ledger import FEW, LONGEST_PACE, OWN_FAULT_AFTER, pace
 from trioqueue.worker.reconnect import LONGEST_WAIT
 
 
@@ -44,7 +44,7 @@ async def claims(rig: Rig, count: int) -> list[Claim]:
 async def test_one_commit_for_many() -> None:
     """What is told while two commits are on their way to the disk goes into the next one, all together, in order."""
     async with running() as rig:
-        first, second, *others = await claims(rig, 50)
+        first, second, *others = await claims(rig, 2 + FEW)
         gate = rig.store.hold("commit")
         async with trio.open_nursery() as nursery:
             for claim in (first, second, *others):
@@ -100,21 +100,20 @@ async def test_facts_of_one_message_keep_their_order() -> None:
     assert told.index("other") < 2
 
 
+@pytest.mark.parametrize(("in_flight", "most"), [(0, 20), (40, 20), (50, 25), (150, 75), (500, 80)])
 @virtual_time
-async def test_a_commit_is_bounded() -> None:
-    """More entries than a commit takes wait for the one after."""
-    async with running() as rig:
-        gate = rig.store.hold("commit")
+async def test_a_commit_holds_half_of_the_messages_in_flight(in_flight: int, most: int) -> None:
+    """Some wait for the next one, so that not everybody waits for the same; with few in flight it is 20 entries."""
+    rig = Rig()
+    rig.held.update(uuid4() for _ in range(in_flight))
+    async with running(rig):
+        told = await claims(rig, 80)
         async with trio.open_nursery() as nursery:
-            for claim in await claims(rig, LARGEST_BATCH + 1):
+            for claim in told:
                 nursery.start_soon(rig.ledger.record, note(claim))
-            await trio.testing.wait_all_tasks_blocked()
-            gate.set()
 
-        sizes = [len(commit) for commit in rig.store.commits]
-
-    assert sum(sizes) == LARGEST_BATCH + 1
-    assert max(sizes) <= LARGEST_BATCH
+    sizes = [len(commit) for commit in rig.store.commits]
+    assert (sum(sizes), max(sizes)) == (80, most)
 
 
 @virtual_time
