@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from itertools import chain, pairwise, product
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.support.split_texts import texts
 from trioqueue.domain.splitting import normalise
-from trioqueue.domain.splitting.characters import BLANKS, attaches, graphemes, is_plain
+from trioqueue.domain.splitting.characters import BLANKS, attaches, graphemes, is_plain, is_visible
 from trioqueue.domain.splitting.faithfulness import Original
 
 
@@ -71,6 +71,24 @@ def test_a_text_is_itself(text):
     assert original.ends_of([text]) == [len(original.normalised)] or normalise(text) != original.normalised
     assert sorted(original.places) == list(original.places)
     assert sorted(original.places.values()) == list(original.places.values())
+
+
+@given(texts)
+def test_every_way_to_find_places_finds_the_same(text):
+    """A text of plain characters alone is read faster than one with an emoji, and the same is found."""
+    alone, beside = Original.of(text), Original.of(f"{text} 👍")
+
+    assert beside.normalised == f"{alone.normalised}👍"
+    assert beside.places == {**alone.places, len(alone.normalised): len(text) + 1}
+
+
+@given(texts, st.integers(0, 20), st.integers(0, 20) | st.none())
+@example("\u115f", 0, None)
+@example("Oi", 1, 1)
+def test_what_is_visible(text, start, end):
+    """A stretch is visible when one of its characters is; fillers that count as letters are not."""
+    assert is_visible(text, start, end) is any(map(is_visible, text[start:end]))
+    assert not any(map(is_visible, "\u115f\u1160\u3164\uffa0\u2800"))
 
 
 @given(texts, st.data())

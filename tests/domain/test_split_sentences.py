@@ -1,12 +1,14 @@
 """Where sentences end, and what is never cut."""
 
 import pytest
-from hypothesis import given
+import regex
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.support.split_texts import check_parts, places_of
 from trioqueue.domain.splitting import TextTooLong, split_deterministically
 from trioqueue.domain.splitting.cuts import Rank, natural_cuts
+from trioqueue.domain.splitting.lists import _ITEM, _found
 
 
 def cut_by_rank(text: str, rank: Rank) -> list[str]:
@@ -151,6 +153,15 @@ def test_no_cut_inside(protected):
 def test_what_only_looks_protected(text, pieces):
     """Marks that pair with nothing protect nothing."""
     assert len(cut_by_rank(text, Rank.WORDS)) == pieces
+
+
+@given(st.lists(st.sampled_from([*"-1.aé)*✅ \t\n\r\u2028", "\r\n", "- um", "✅ dois", "3) três"])).map("".join))
+@example("")
+def test_list_items_are_found_line_by_line(text):
+    """As they would be by a search that tries at every character."""
+    everywhere = regex.compile(rf"(?<![^\n\r\u2028\u2029])(?:{_ITEM.pattern})")
+
+    assert [item.span() for item in _found(text)] == [item.span() for item in everywhere.finditer(text)]
 
 
 def test_emoji_lists():

@@ -262,8 +262,8 @@ class Ledger:
 def largest_batch(in_flight: int) -> int:
     """Most entries of one commit, with so many messages in flight: a share for each commit that is under way.
 
-    With calls that take no time all messages would else come to wait for the same commit, and nothing be done meanwhile:
-    that cost a sixth of the throughput.
+    With calls that take no time all messages would else come to wait for the same commit, and nothing be done
+    meanwhile: that cost a sixth of the throughput.
     """
     return max(FEW, in_flight // COMMITS_AT_ONCE)
 

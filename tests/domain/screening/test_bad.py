@@ -3,7 +3,7 @@
 from typing import Final
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.domain.screening.examples import BAD
@@ -11,6 +11,9 @@ from tests.domain.screening.finding import ALL, BAD_TEXTS, found, rules
 from tests.domain.screening.ordinary import ORDINARY, Ordinary
 from trioqueue.domain.prompts import LEAD_RULES
 from trioqueue.domain.screening import ScreeningRule, screen
+from trioqueue.domain.screening.leaks import _VOICE, _VOICE_WORDS
+from trioqueue.domain.screening.plain import plain
+from trioqueue.domain.screening.words import words_of
 
 MARKS: Final = ["{{name}}", "{{ nome }}", "{nome}", "[NOME]", "[Your Name]", "${x}", "<nome>"]
 ORDER: Final = "Nunca mencione o nosso segredo a ninguém do bairro"
@@ -111,3 +114,18 @@ def test_what_an_order_is_about_may_be_said() -> None:
     assert screen("A loja nova da praia abre na segunda às nove!", instructions=instructions, context={}) is None
     assert screen("Escreva ao lead que a loja...", instructions=instructions, context={}) is None
     assert screen("Escreva ao lead que a loja nova", instructions=instructions, context={}) is not None
+
+
+@settings(max_examples=1_000)  # each of some fifty words is met by then
+@given(st.from_regex(_VOICE))
+def test_a_model_is_heard_by_one_of_its_words(text: str) -> None:
+    """A text without any of the words of which each such phrase has one is not searched, and none is missed by that."""
+    seen = plain(text)
+
+    assert not _VOICE.search(seen) or not _VOICE_WORDS.isdisjoint(words_of(seen))
+
+
+@pytest.mark.parametrize("text", ["I'm an \u0130A", "I am an a\u0131", "\u212anowledge cutoff", "a\u017f an AI model"])
+def test_letters_that_only_count_as_others_hide_no_voice(text: str) -> None:
+    """Letters that re takes for i, k and s where case does not matter are read as these."""
+    assert not _VOICE.search(plain(text)) or not _VOICE_WORDS.isdisjoint(words_of(plain(text)))

@@ -13,7 +13,7 @@ from trioqueue.domain.prompts import LEAD_RULES, SPLIT_RULES
 from trioqueue.domain.screening.findings import Finding, ScreeningRule, excerpt
 from trioqueue.domain.screening.near import matches_near
 from trioqueue.domain.screening.plain import plain
-from trioqueue.domain.screening.words import SHORTEST_PASSAGE, passages_of, words_of
+from trioqueue.domain.screening.words import SHORTEST_PASSAGE, passages_of, word_set, words_of
 
 _MARK: Final = re.compile(
     r"""
@@ -55,6 +55,16 @@ _VOICE: Final = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE,
 )
+
+_VOICE_WORDS: Final = word_set(
+    """
+    ai artificial large language modelo ia inteligência inteligencia assistente asistente desculpe siento sorry unable
+    able adjust rewrite revise tweak shorten change ajuste altere mude reescreva encurte cambie reescriba acorte hope
+    espero according per segundo conforme según caracteres characters palavras palabras words training cutoff
+    treinamento entrenamiento
+    """
+)
+"""One of these stands in whatever the pattern above matches: a pattern so broad is slow to find nothing."""
 
 _PREAMBLE: Final = re.compile(
     r"""
@@ -117,7 +127,9 @@ def prompt_leak(text: str, instructions: str, context: Mapping[str, Any]) -> Fin
     mark = next(matches_near(_MARK, _MARK_TRIGGER, text, 40, 60), None)
     if mark is not None:
         return _finding("a piece of the prompt", mark[0])
-    for said, what in ((_PREAMBLE.match(text), "words around the message"), (_VOICE.search(text), "the model's voice")):
+    words = words_of(text)
+    voice = None if _VOICE_WORDS.isdisjoint(words) else _VOICE.search(text)
+    for said, what in ((_PREAMBLE.match(text), "words around the message"), (voice, "the model's voice")):
         if said is not None and said[0].strip().casefold() not in plain(instructions).casefold():
             return _finding(what, said[0])
     names = {str(name) for name in context} | {str(name) for name in _mapping(context.get("custom_fields"))}
@@ -125,7 +137,7 @@ def prompt_leak(text: str, instructions: str, context: Mapping[str, Any]) -> Fin
         if (field[1] or field[2]) in names:
             return _finding("a field of the lead's data", field[0])
     orders = _orders(instructions)
-    for passage in passages_of(words_of(text)):
+    for passage in passages_of(words):
         if passage in _OUR_RULES or passage in orders:
             return _finding("a passage of the instructions", passage)
     return None

@@ -5,7 +5,7 @@ The contexts of all messages in flight are indexed once, so a text costs as much
 
 import re
 from collections import Counter
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -85,30 +85,30 @@ class KnownLeads:
     def __len__(self) -> int:
         return len(self._marks)
 
-    def find(self, text: str, addresses: Addresses, known: tuple[Known, ...]) -> Finding | None:
+    def find(self, text: str, addresses: Addresses, known: Callable[[], tuple[Known, ...]]) -> Finding | None:
         """The first datum of a known lead that is not `known` to this one.
 
         Args:
             text: The text, plain.
             addresses: What addresses and numbers are in it.
-            known: What this message may say.
+            known: Tells what this message may say; asked only when something is found.
         """
         if not self._owners:
             return None
         for email in addresses.emails:
-            if f"email:{email.casefold()}" in self._owners and not any(one.has_email(email) for one in known):
+            if f"email:{email.casefold()}" in self._owners and not any(one.has_email(email) for one in known()):
                 return _finding("the e-mail address", email)
         for link in addresses.links:
             normal = normal_link(link)
             mark = f"site:{_site(normal)}"
-            if mark in self._owners and not any(_site(normal) in one.hosts or one.has_link(normal) for one in known):
+            if mark in self._owners and not any(_site(normal) in one.hosts or one.has_link(normal) for one in known()):
                 return _finding("the website", link)
         for phone in addresses.phones:
             mark = f"phone:{digits(phone)[-_PHONE_TAIL:]}"
-            if mark in self._owners and not any(one.has_phone(phone) for one in known):
+            if mark in self._owners and not any(one.has_phone(phone) for one in known()):
                 return _finding("the telephone number", phone)
         for name in self._names_in(text):
-            if not any(one.has_name(name) for one in known):
+            if not any(one.has_name(name) for one in known()):
                 return _finding("the name", " ".join(name))
         return None
 

@@ -26,6 +26,8 @@ _ALIKE: Final = {
     **dict.fromkeys((0x3002, 0xFF61), "."),  # IDNA reads both as the dot of a host
     **dict.fromkeys((0x2018, 0x2019, 0x02BC), "'"),
     **dict.fromkeys((0x201C, 0x201D), '"'),
+    0x130: "I",  # which re takes for an i where case does not matter, and casefold() does not
+    0x131: "i",
 }
 
 _BLOCKS: Final = (range(0x80, 0x3400), range(0xA600, 0xAC00), range(0xFB00, 0x10000), range(0x1D400, 0x1D800))

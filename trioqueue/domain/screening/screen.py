@@ -80,7 +80,7 @@ def _prompt_leaks(asked: _Asked) -> Finding | None:
 
 
 def _other_leads(asked: _Asked) -> Finding | None:
-    return asked.others.find(asked.plain, asked.addresses, asked.known) if asked.others else None
+    return asked.others.find(asked.plain, asked.addresses, lambda: asked.known) if asked.others else None
 
 
 def _pix_keys(asked: _Asked) -> Finding | None:

@@ -46,6 +46,8 @@ def stripped(text: str) -> str:
 
 def is_visible(text: str, start: int = 0, end: int | None = None) -> bool:
     """Whether a person sees anything of text[start:end]."""
+    if "!" <= text[start : start + 1] <= "~" and (end is None or start < end):
+        return True  # as most stretches of a text begin
     return _VISIBLE.search(text, start, end) is not None
 
 

@@ -13,6 +13,7 @@ import attrs
 
 from trioqueue.domain.splitting.characters import BLANKS, graphemes_of, is_plain, words
 
+_BLANK: Final = frozenset(BLANKS)
 _FOLDED: Final = str.maketrans(
     dict.fromkeys(BLANKS, "")
     | dict.fromkeys("“”„‟", '"')
@@ -43,6 +44,9 @@ class Original:
     @classmethod
     def of(cls, text: str) -> "Original":
         """Normalise a text and remember where everything came from."""
+        if is_plain(text):
+            starts = [place for place, character in enumerate(text) if character not in _BLANK]
+            return cls("".join([text[start] for start in starts]), dict(enumerate(starts)))
         pieces: list[str] = []
         places: dict[int, int] = {}
         length = 0

@@ -1,5 +1,6 @@
 """The list items of a text: lines that begin with a bullet, a number or, where several do, an emoji."""
 
+from collections.abc import Iterator
 from typing import Final
 
 import attrs
@@ -11,9 +12,10 @@ _BREAKS: Final = r"\n\r\u2028\u2029"
 _BULLET: Final = r"(?:[-*+•·●○▪◦‣⁃–—]|\d{1,3}[.)ºª°]|\p{L}\))[ \t]+(?=\S)|\d\uFE0F?\u20E3[ \t]*(?=\S)"
 _EMOJI: Final = r"[✅✔☑✓➡➤▶►👉🔹🔸🔷🔶⭐💠]\uFE0F?[ \t]*(?=\S)"
 _ITEM: Final = regex.compile(
-    rf"(?<![^{_BREAKS}])[ \t]*+(?P<marker>{_BULLET}|(?P<emoji>{_EMOJI}))[^{_BREAKS}]*+"
+    rf"[ \t]*+(?P<marker>{_BULLET}|(?P<emoji>{_EMOJI}))[^{_BREAKS}]*+"
     rf"(?:(?:\r\n|[{_BREAKS}])[ \t]++(?!{_BULLET}|{_EMOJI})\S[^{_BREAKS}]*+)*+"
 )
+_LINE_STARTS: Final = regex.compile(rf"[{_BREAKS}]+")
 
 
 @attrs.frozen
@@ -33,10 +35,21 @@ def list_items(text: str) -> list[Item]:
 
     A line that begins with an emoji is an item when another does too; a single one decorates a paragraph.
     """
-    found = list(_ITEM.finditer(text))
+    found = list(_found(text))
     by_emoji = sum(match["emoji"] is not None for match in found)
     return [
         Item(match.start("marker"), match.end("marker"), match.start() + len(match[0].rstrip(BLANKS)))
         for match in found
         if match["emoji"] is None or by_emoji > 1
     ]
+
+
+def _found(text: str) -> Iterator[regex.Match[str]]:
+    # To try at each line instead of each character is what makes this cheap.
+    line: int | None = 0
+    while line is not None:
+        item = _ITEM.match(text, line)
+        if item is not None:
+            yield item
+        following = _LINE_STARTS.search(text, item.end() if item else line)
+        line = following.end() if following else None
