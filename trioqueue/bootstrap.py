@@ -5,7 +5,7 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 from uuid import uuid4
 
 import attrs
@@ -17,13 +17,11 @@ from trioqueue.http.proxies import transport_for
 from trioqueue.openrouter.client import OpenRouter
 from trioqueue.ports import Gateway, Lookup, Model, Store
 from trioqueue.postgres.batches import FactBatches, execute_all
-from trioqueue.postgres.campaigns import Campaigns, wakeup_channel
 from trioqueue.postgres.connect import connect
 from trioqueue.postgres.connection import TrioConnection
 from trioqueue.postgres.embedded import EmbeddedPostgresError, EmbeddedServer, embedded_postgres
 from trioqueue.postgres.errors import DatabaseUnavailable, translated
-from trioqueue.postgres.listener import listen
-from trioqueue.postgres.messages import Messages
+from trioqueue.postgres.listener import listen, wakeup_channel
 from trioqueue.postgres.migrations import Migration, check_schema, migrate
 from trioqueue.postgres.pool import Pool
 from trioqueue.postgres.roles import grant_to_worker
@@ -31,6 +29,10 @@ from trioqueue.postgres.store import PostgresStore
 from trioqueue.settings import SETTINGS, Settings, SettingsError
 from trioqueue.worker.shards import Shards
 from trioqueue.worker.supervisor import Worker, WorkerSettings
+
+if TYPE_CHECKING:
+    from trioqueue.postgres.campaigns import Campaigns
+    from trioqueue.postgres.messages import Messages
 
 PREPARE_AFTER: Final = 5
 """Executions of a statement on one connection until it is prepared there: psycopg's own default."""
@@ -52,13 +54,17 @@ class Database:
     settings: Settings
 
     @property
-    def campaigns(self) -> Campaigns:
+    def campaigns(self) -> "Campaigns":
         """The campaigns of the schema."""
+        from trioqueue.postgres.campaigns import Campaigns  # which a worker does not need
+
         return Campaigns(self.pool, self.settings.schema)
 
     @property
-    def messages(self) -> Messages:
+    def messages(self) -> "Messages":
         """The messages of the schema."""
+        from trioqueue.postgres.messages import Messages  # which a worker does not need
+
         return Messages(self.pool, self.settings.schema)
 
     async def migrate(self) -> Mapping[str, tuple[Migration, ...]]:

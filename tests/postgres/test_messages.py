@@ -15,8 +15,9 @@ from trioqueue.domain.logs import LogStep
 from trioqueue.domain.message_records import MessageOverview
 from trioqueue.domain.states import MessageStatus, PartStatus
 from trioqueue.ports import Rescued
-from trioqueue.postgres.campaigns import Campaigns, wakeup_channel
+from trioqueue.postgres.campaigns import Campaigns
 from trioqueue.postgres.connect import connect
+from trioqueue.postgres.listener import wakeup_channel
 from trioqueue.postgres.messages import MessageRefused, Messages, NoSuchMessage
 from trioqueue.postgres.pool import Pool
 from trioqueue.postgres.store import PostgresStore

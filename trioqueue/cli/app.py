@@ -12,6 +12,7 @@ from typing import Final
 import cyclopts
 
 from trioqueue import __version__
+from trioqueue.cli.garbage import collect_rarely
 from trioqueue.cli.streams import ReaderGone, forget_output, prepare_streams
 from trioqueue.domain.errors import TrioqueueError
 
@@ -62,6 +63,7 @@ app.command("trioqueue.cli.simulator:simulator", help="Run a simulated model and
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command that the arguments name, and exit with its code."""
+    collect_rarely()
     prepare_streams()
     from trioqueue.cli.output import Output  # which looks at the streams
 

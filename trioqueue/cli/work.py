@@ -8,7 +8,6 @@ from cyclopts import Parameter
 
 from trioqueue.bootstrap import open_worker
 from trioqueue.cli.app import EXIT_DEADLINE, EXIT_DONE, EXIT_FAILED
-from trioqueue.cli.garbage import collect_rarely
 from trioqueue.cli.notify import ServiceManager
 from trioqueue.cli.numbers import WHOLE
 from trioqueue.cli.output import say, say_json, warn
@@ -43,7 +42,6 @@ async def run(
     tally = None
     try:
         async with open_worker(settings) as worker, trio.open_nursery() as nursery:
-            collect_rarely()
             tally = worker.tally
             await nursery.start(drain_on_signal, worker.drain)
             async with show_progress(tally):
@@ -72,7 +70,6 @@ def _tell(tally: Tally, began: float, *, json: bool) -> None:
 async def worker(*, concurrency: Concurrency = None) -> None:
     """Send messages as they become due, until SIGTERM or SIGINT. For supervisors: logs to standard error."""
     async with open_worker(prepare(concurrency=concurrency)) as daemon, trio.open_nursery() as nursery:
-        collect_rarely()
         await nursery.start(drain_on_signal, daemon.drain)
         nursery.start_soon(ServiceManager().follow, daemon.drain)
         await daemon.run()

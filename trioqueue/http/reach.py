@@ -52,7 +52,7 @@ async def reach(url: str, *, timeout: float, ssl_context: ssl.SSLContext | None 
     whom = f"{origin[1]} port {origin[2]}"
     with trio.move_on_after(timeout):
         try:
-            connection = await connect(origin, ssl_context or httpx.create_ssl_context(), MAX_ANSWER_BYTES)
+            connection = await connect(origin, ssl_context, MAX_ANSWER_BYTES)
         except httpx.ConnectError as error:
             return Reached(whom, excerpt(str(error), ""), proxied=proxy is not None)
         connection.close()

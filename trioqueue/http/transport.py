@@ -12,7 +12,6 @@ import ssl
 from collections import deque
 from typing import Final
 
-import httpx
 import trio
 
 from trioqueue.http.answers import Answer
@@ -46,7 +45,7 @@ class HttpTransport(Transport):
         idle_seconds: float = IDLE_SECONDS,
         max_answer_bytes: int = MAX_ANSWER_BYTES,
     ) -> None:
-        self._ssl_context = ssl_context or httpx.create_ssl_context()
+        self._ssl_context = ssl_context
         self._idle_seconds = idle_seconds
         self._max_answer_bytes = max_answer_bytes
         self._idle: dict[Origin, deque[Connection]] = {}

@@ -18,6 +18,7 @@ from trioqueue.domain.states import RunStatus
 from trioqueue.domain.words import counted
 from trioqueue.postgres.connection import TrioConnection
 from trioqueue.postgres.errors import translated
+from trioqueue.postgres.listener import wakeup_channel
 from trioqueue.postgres.pool import Pool
 from trioqueue.postgres.statements import statement
 from trioqueue.postgres.store import budget, shared_gate
@@ -43,11 +44,6 @@ class RunNotThere(TrioqueueError):
     def __init__(self, run_id: UUID, status: RunStatus | None, rule: str) -> None:
         super().__init__(f"run {run_id} is {status}: {rule}" if status else f"there is no run {run_id}")
         self.status = status
-
-
-def wakeup_channel(schema: str) -> str:
-    """The channel on which idle workers of a schema are told that something is due."""
-    return f"trioqueue_{schema}"
 
 
 @attrs.frozen(eq=False)

@@ -33,6 +33,11 @@ _RANDOM: Final = random.SystemRandom()
 log = structlog.get_logger(__name__)
 
 
+def wakeup_channel(schema: str) -> str:
+    """The channel on which idle workers of a schema are told that something is due."""
+    return f"trioqueue_{schema}"
+
+
 async def listen(
     connect: Callable[[], Awaitable[TrioConnection]],
     channels: Sequence[str],

@@ -18,9 +18,9 @@ from trioqueue.domain.message_records import (
     why_not,
 )
 from trioqueue.domain.states import MessageStatus, PartStatus, RunStatus
-from trioqueue.postgres.campaigns import wakeup_channel
 from trioqueue.postgres.connection import TrioConnection
 from trioqueue.postgres.errors import translated
+from trioqueue.postgres.listener import wakeup_channel
 from trioqueue.postgres.pool import Pool
 from trioqueue.postgres.statements import statement
 

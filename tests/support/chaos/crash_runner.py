@@ -9,11 +9,9 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
-from functools import cache
 from typing import Any, Final
 
 import attrs
-import httpx
 import trio
 from typed_settings import Secret
 
@@ -96,9 +94,6 @@ def _outcome(order: Order) -> dict[str, Any]:
 
 def main() -> None:
     """Obey until the end of the orders."""
-    # The certificates that nobody needs here take half of a worker's time to start.
-    httpx.create_ssl_context = cache(httpx.create_ssl_context)
-    httpx.create_ssl_context()
     for line in sys.stdin:
         values = json.loads(line)
         dies_at = values.pop("dies_at")
