@@ -338,7 +338,7 @@ async def test_an_embedded_server_that_was_killed_is_started_again(command: Comm
                     await trio.lowlevel.checkpoint()
                 socket = DataFolder(tmp_path / "data").socket.resolve()
                 async with await connect(f"host={socket} user=trioqueue dbname=trioqueue") as observer:
-                    await until(observer, f"select exists (select from {SCHEMA}.workers)")
+                    await until(observer, f"select exists (select from {SCHEMA}.workers where beat_at > started_at)")
                 os.kill(first, signal.SIGKILL)
                 while started() in (None, first):
                     await trio.lowlevel.checkpoint()
