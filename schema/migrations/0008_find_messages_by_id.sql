@@ -4,8 +4,8 @@
 -- 4,000 for a batch of 20 within the first minute of a run.
 --
 -- So the index is of claimed_at, which says the same as those states (a constraint holds them together) to all but the
--- planner; and a limit that is no limit has it reckon with ten rows. Whether a run is over is asked of the first message in
--- the order of the queue: "not exists" is a join, and could be planned to read all that is pending.
+-- planner; and a limit that is no limit has it reckon with ten rows. Whether a run is over is asked of the first message
+-- in the order of the queue: "not exists" is a join, and could be planned to read all that is pending.
 drop index idx_campaign_messages_claimed;
 create index idx_campaign_messages_claimed on campaign_messages (run_id, claimed_by) where claimed_at is not null;
 comment on index idx_campaign_messages_claimed is 'Messages in the hands of workers, for rescue and for completing runs.';

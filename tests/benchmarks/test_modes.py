@@ -59,10 +59,10 @@ async def test_claims_cost_no_more_beside_more_rows(course: Course):
 
 
 async def test_churn(course: Course):
-    """All messages go through: a third before a snapshot is held, some while it is, and the rest."""
-    before, held, after = await churn.measure(course, messages=1_500, held=0.001)
+    """All messages go through: a third before a snapshot is held, some while it is, twice, and the rest."""
+    before, held, faster, after = await churn.measure(course, messages=1_500, held=0.001)
 
     assert before.messages == 500
-    assert before.messages + held.messages + after.messages == 1_500
-    assert held.messages > 0
-    assert "snapshot held" in churn.as_text([before, held, after])
+    assert before.messages + held.messages + faster.messages + after.messages == 1_500
+    assert min(held.messages, faster.messages) > 0
+    assert "snapshot held" in churn.as_text([before, held, faster, after])

@@ -77,7 +77,7 @@ def _as_data(value: object) -> str:
 
 def _cleaned(value: Any) -> Any:
     match value:
-        case str() if value.isascii() and value.isprintable():
+        case str() if value.isascii() and value.isprintable():  # nothing in it is unseen
             return value[:LONGEST_VALUE]
         case str():
             return without_hidden(_UNSEEN.sub("", value)[:LONGEST_VALUE])
