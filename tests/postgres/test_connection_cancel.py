@@ -524,4 +524,9 @@ def test_keyboard_interrupt(database_url: str) -> None:
                     await connection.execute("select pg_sleep(60)")
             await assert_as_before(connection, observer)
 
-    trio.run(main)
+    # A shell's background jobs ignore the signal, and so does what they start.
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        trio.run(main)
+    finally:
+        signal.signal(signal.SIGINT, handler)
