@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.support.scripted_server import answering, http_answer, refusing_port, scripted_server
@@ -85,6 +85,7 @@ JSON = st.recursive(
 
 
 @given(status=st.sampled_from([200, 401, 500]), data=JSON, error=JSON)
+@example(status=200, data=[{"id": []}], error=None)
 def test_any_answer(status: int, data: object, error: object) -> None:
     """Whatever comes is read, or tells nothing; it never raises."""
     body = json.dumps({"data": data, "error": error}).encode()

@@ -99,7 +99,7 @@ def _model_list(data: Any) -> ModelList | None:
     if not isinstance(data, list):
         return None
     items = [mapping(item) for item in data]
-    names = {item.get(field) for item in items for field in ("id", "canonical_slug")}
+    told = [item.get(field) for item in items for field in ("id", "canonical_slug")]
     # OpenRouter alone gives its models a canonical_slug beside the id, and refuses what it does not list.
     complete = any("canonical_slug" in item for item in items)
-    return ModelList(frozenset(name for name in names if isinstance(name, str)), complete)
+    return ModelList(frozenset(name for name in told if isinstance(name, str)), complete)
